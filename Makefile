@@ -1,0 +1,128 @@
+# `make demo` shows a bus at work; `make test` runs the suite.  `make help` lists the rest.
+#
+#   make test PYTEST_ARGS="-k relay -x"     arguments for pytest
+#   make test PYTHON=python3.12             another interpreter; `make clean` first
+
+PYTHON ?= python3
+PEER_PYTHON ?= $(call python_of,3.11)
+PYTEST_ARGS ?=
+TEST_EXTRAS ?= commands,docs,sql,test
+TOX_ENVS ?= py310,py312,py313
+# How long a trial lasts, in seconds.
+FEDMSG_TRIAL_SECONDS ?= 10
+SOAK_SECONDS ?= 600
+export FEDMSG_TRIAL_SECONDS
+
+LINTERS = ruff==0.17.6 mypy==2.4.1 types-six
+TOX = tox>=4.11
+PEER = fedmsg==1.1.7 setuptools==81.0.0 pyOpenSSL==24.2.1 cryptography==43.0.3 \
+	moksha.hub pygments psutil click
+
+VENV = .venv
+BIN = $(VENV)/bin
+# Where tests find the commands of the released 1.1.7; empty if `make peer` has not been run.
+FEDMSG_PEER ?= $(if $(wildcard .venv-peer/.installed),$(CURDIR)/.venv-peer/bin)
+export FEDMSG_PEER
+
+METADATA = setup.py pyproject.toml Makefile
+# What an installation that is not editable consists of.
+SOURCES = $(shell find fedmsg scripts -name '*.py' -o -name 'fedmsg-config' -o -name 'py.typed')
+
+# The path of Python $(1): one of pyenv's, else what PATH has.
+python_of = $(or $(lastword $(sort $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python))), \
+	$(shell command -v python$(1)))
+# Directories of pyenv's Pythons, for tox.
+PYENV_BINS = $(foreach v,3.10 3.11 3.12 3.13, \
+	$(dir $(lastword $(sort $(wildcard $(HOME)/.pyenv/versions/$(v).*/bin/python)))))
+empty :=
+space := $(empty) $(empty)
+
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test test-pythons test-pythons-env lint format types docs bench soak venv peer clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo          a relay, a subscriber and three publishers on this machine"
+	@echo "make test          the whole suite; PYTEST_ARGS=... are passed on"
+	@echo "make test-pythons  the suite on $(TOX_ENVS); what is not installed is skipped"
+	@echo "make peer          install fedmsg 1.1.7 beside, for the tests of interoperation"
+	@echo "make soak          the trials, $(SOAK_SECONDS) seconds each"
+	@echo "make bench         the comparisons in benchmarks/"
+	@echo "make lint types docs format clean"
+
+# -- environments; each is made again when what it was made from has changed -----------------------
+
+$(VENV)/.installed: $(METADATA)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP_INSTALL) --editable '.[$(TEST_EXTRAS)]' $(LINTERS) '$(TOX)'
+	@touch $@
+
+venv: $(VENV)/.installed
+
+.venv-demo/.installed: $(METADATA) $(SOURCES)
+	test -x .venv-demo/bin/python || $(PYTHON) -m venv .venv-demo
+	rm -rf build
+	.venv-demo/bin/python $(PIP_INSTALL) --force-reinstall --no-deps .
+	.venv-demo/bin/python $(PIP_INSTALL) '.[commands]'
+	rm -rf build
+	@touch $@
+
+.venv-peer/.installed: Makefile
+	@test -n '$(PEER_PYTHON)' || { echo "make peer: fedmsg 1.1.7 needs Python 3.11" >&2; exit 1; }
+	$(PEER_PYTHON) -m venv --clear .venv-peer
+	.venv-peer/bin/python $(PIP_INSTALL) $(PEER)
+	@touch $@
+
+peer: .venv-peer/.installed
+
+# -- what a user runs ------------------------------------------------------------------------------
+
+# In an empty directory that is also the home directory: no configuration file is found.
+demo: .venv-demo/.installed
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && cd "$$work" && \
+	env -u FEDMSG_CONFIG -u VIRTUAL_ENV -u PYTHONPATH HOME="$$work" \
+	'$(CURDIR)/.venv-demo/bin/python' '$(CURDIR)/examples/demo.py' $(DEMO_ARGS)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# -- what a developer and .ci/run run --------------------------------------------------------------
+
+RUN_TOX = PATH='$(subst $(space),:,$(strip $(PYENV_BINS))):$(PATH)' $(BIN)/tox run-parallel \
+	--parallel 2 --skip-missing-interpreters $(if $(filter true,$(CI)),false,true) -e $(TOX_ENVS)
+
+test-pythons: $(VENV)/.installed
+	$(RUN_TOX) -- $(PYTEST_ARGS)
+
+# Makes and fills the environments only.
+test-pythons-env: $(VENV)/.installed
+	$(RUN_TOX) --notest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+bench: $(VENV)/.installed
+	@for file in benchmarks/bench_*.py; do \
+	echo "== $$file"; $(BIN)/python "$$file" $(BENCH_ARGS) || exit 1; done
+
+# A trial may take a minute more than it lasts.
+soak: $(VENV)/.installed
+	FEDMSG_TRIAL_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m trial \
+	--timeout=$$(($(SOAK_SECONDS) + 60)) $(PYTEST_ARGS)
+
+clean:
+	rm -rf $(VENV) .venv-demo .venv-peer .tox build dist docs/_build fedmsg.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

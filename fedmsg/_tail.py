@@ -1,0 +1,245 @@
+"""Receiving, the half of ``FedMsgContext`` that listens."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+import weakref
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any
+
+import zmq
+
+from . import envelope, options, transports
+from .exceptions import FrameError, ValidationError
+from .transports import addresses
+from .transports.limits import RateLimit
+from .transports.subscriber import Subscriber, attach, new_socket
+
+Message = tuple[str, str, str, dict[str, Any]]
+
+BAD_SIGNATURE = "signature not valid"
+TOPIC_MISMATCH = "envelope topic differs"
+
+#: Rejections reported in the log, a minute; all of them are counted.
+REPORTS_A_MINUTE = 60
+#: Of a rejected message, so many characters are shown.
+_SHOWN = 500
+
+
+class Tail:
+    """What :class:`fedmsg.core.FedMsgContext` inherits to listen."""
+
+    c: dict[str, Any]
+    context: Any
+    log: logging.Logger
+    rejected: Counter[str]
+    _tails: weakref.WeakSet[Any]
+    _reject_limit: RateLimit
+
+    def tail_messages(
+        self, topic: str = "", passive: bool = False, **kw: Any
+    ) -> Generator[Message, None, None]:
+        """Yield ``(name, endpoint, topic, message)`` for every message that arrives.
+
+        Blocks between messages.  What is not a valid message is counted in :attr:`rejected`,
+        warned about and skipped.
+
+        Args:
+            topic: prefix of the topics wanted; there are no wildcards.
+            passive: bind the endpoints instead of connecting to them.
+            kw: ignored.
+
+        Raises:
+            ValueError: zeromq is switched off; at the first iteration.
+            KeyError: the configuration has no ``endpoints``; at the first iteration.
+        """
+        tailing = _Tailing(self, topic, passive)
+        self._tails.add(tailing)
+        return tailing.start()
+
+    def _endpoints(self) -> Iterator[tuple[str, str]]:
+        """Yield every ``(name, address)`` to listen to."""
+        for name, value in self.c["endpoints"].items():
+            # The relay listens there; nobody publishes on it.
+            if name != "relay_inbound":
+                for endpoint in transports.as_list(value):
+                    yield name, endpoint
+
+    def _accepter(self) -> Callable[[Sequence[bytes]], tuple[str, dict[str, Any]]]:
+        """Return the function that turns frames into topic and message.
+
+        It raises ValidationError for whatever is not acceptable, and nothing else.
+        """
+        limit = options.get(self.c, "max_message_size")
+        validating = self.c.get("validate_signatures")
+        decode = envelope.decode
+
+        def accept(frames: Sequence[bytes]) -> tuple[str, dict[str, Any]]:
+            try:
+                topic, message = decode(frames, limit)
+            except FrameError as error:
+                raise Rejected([frame[:_SHOWN] for frame in frames], error.reason) from error
+            if validating:
+                self._validate(topic, message)
+            return topic, message
+
+        return accept
+
+    def _validate(self, topic: str, message: dict[str, Any]) -> None:
+        """Check the signature, and that it covers the topic on the outside.
+
+        Raises:
+            ValidationError: one of them is wrong.
+        """
+        from . import crypto
+
+        config = {key: value for key, value in self.c.items() if key != "message"}
+        try:
+            valid = crypto.validate(message, **config)
+        except Exception:
+            # Nothing that a message contains may end the loop.
+            self.log.exception("validation failed with an error; the message is dropped")
+            valid = False
+        if not valid:
+            raise Rejected(message, BAD_SIGNATURE)
+        if message.get("topic") != topic:
+            raise Rejected(message, TOPIC_MISMATCH)
+
+    def _reject(self, error: ValidationError) -> None:
+        """Count a message that was not acceptable, and say so at a bounded rate."""
+        reason = getattr(error, "reason", BAD_SIGNATURE)
+        self.rejected[reason] += 1
+        if not self._reject_limit.allow():
+            return
+        text = f"!! invalid message received: {_shown(error.msg)} ({reason})"
+        if self._reject_limit.suppressed:
+            text += f"; {self._reject_limit.suppressed} more were not shown"
+        try:
+            warnings.warn(text, UserWarning, stacklevel=3)
+        except UserWarning:
+            # The application turned warnings into errors; a message must not end its loop.
+            self.log.warning("%s", text)
+        # Every text differs: the interpreter's memory of warnings shown would grow for ever.
+        globals().get("__warningregistry__", {}).clear()
+
+    # -- names that applications reach into ----------------------------------------------------
+
+    def _create_poller(
+        self, topic: str = "", passive: bool = False, **kw: Any
+    ) -> tuple[zmq.Poller, dict[Any, tuple[str, str]]]:
+        """Return a poller, and its sockets with the ``(name, endpoint)`` of each.
+
+        Names that do not resolve within ``timeout`` are left out.
+        """
+        self._needs_zmq()
+        poller, subs = zmq.Poller(), {}
+        pairs = transports.subscriber_options(self.c)
+        for name, endpoint in self._endpoints():
+            address = addresses.parse(endpoint)
+            host = addresses.lookup_within(address, self.c.get("timeout") or 0)
+            if host is None:
+                self.log.warning("Couldn't resolve %r", endpoint)
+                continue
+            sock = new_socket(self.context, topic.encode("utf-8"), pairs)
+            attach(sock, address, host, passive)
+            poller.register(sock, zmq.POLLIN)
+            subs[sock] = (name, endpoint)
+        return poller, subs
+
+    def _poll(self, poller: zmq.Poller, subs: dict[Any, tuple[str, str]]) -> Iterator[Message]:
+        """Yield what arrives on the sockets of :meth:`_create_poller`."""
+        while True:
+            for sock, _ in poller.poll():
+                try:
+                    yield self._run_socket(sock, *subs[sock])
+                except ValidationError as error:
+                    self._reject(error)
+
+    def _run_socket(self, sock: Any, name: str, ep: str, watched_names: Any = None) -> Message:
+        """Receive one message.
+
+        Raises:
+            ValidationError: it is not acceptable.
+        """
+        topic, message = self._accepter()(sock.recv_multipart())
+        return name, ep, topic, message
+
+    def _close_subs(self, subs: dict[Any, Any]) -> None:
+        """Close every socket of :meth:`_create_poller`."""
+        for sock in subs:
+            sock.close(linger=0)
+
+    def _needs_zmq(self) -> None:
+        if not self.c.get("zmq_enabled", True):
+            raise ValueError(
+                "fedmsg.tail_messages() is only available for zeromq.  Use the hub-consumer"
+                " approach for STOMP or AMQP support."
+            )
+
+
+def _shown(msg: Any) -> str:
+    try:
+        return repr(msg)[:_SHOWN]
+    except RecursionError:
+        return "<nested too deeply>"
+
+
+class Rejected(ValidationError):
+    """A message was dropped, and why."""
+
+    def __init__(self, msg: Any, reason: str) -> None:
+        super().__init__(msg)
+        self.reason = reason
+
+
+class _Tailing:
+    """One call of ``tail_messages``; can be ended from outside."""
+
+    def __init__(self, owner: Tail, topic: str, passive: bool) -> None:
+        self._owner, self._topic, self._passive = owner, topic, passive
+        self._subscriber: Subscriber | None = None
+        self._generator: Any = None
+
+    def start(self) -> Generator[Message, None, None]:
+        generator = self._messages()
+        self._generator = weakref.ref(generator)
+        return generator
+
+    def _messages(self) -> Generator[Message, None, None]:
+        owner = self._owner
+        owner._needs_zmq()
+        if owner.context is None:
+            return
+        accept = owner._accepter()
+        self._subscriber = subscriber = Subscriber(
+            owner.context,
+            owner._endpoints(),
+            self._topic.encode("utf-8"),
+            transports.subscriber_options(owner.c),
+            bind=self._passive,
+        )
+        try:
+            for name, endpoint, frames in subscriber.frames():
+                try:
+                    topic, message = accept(frames)
+                except ValidationError as error:
+                    owner._reject(error)
+                    continue
+                yield name, endpoint, topic, message
+        finally:
+            subscriber.close()
+
+    def end(self) -> None:
+        """Make the generator stop, whichever thread iterates it."""
+        if self._subscriber is not None:
+            self._subscriber.stop()
+        generator = self._generator()
+        try:
+            if generator is not None:
+                generator.close()
+        except ValueError:
+            # It is running, in another thread: there it sees the stop and closes its sockets.
+            if self._subscriber is not None:
+                self._subscriber.wait_closed(1.0)

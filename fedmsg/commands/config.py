@@ -1,0 +1,127 @@
+"""``fedmsg-config``: show the configuration.  Specification: commands.md, section 6.
+
+Scripts in other languages read its output.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import fedmsg.config
+from fedmsg.commands import guarded
+from fedmsg.exceptions import MissingEndpoints
+
+__all__ = ["config"]
+
+_ABSENT = object()
+_SECRET_KEY = re.compile(r"pass$|passw|secret|token|api_?key", re.IGNORECASE)
+_SECRET_IN_URL = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]*@")
+_MASK = "***"
+
+
+def config(argv: Sequence[str] | None = None) -> int | None:
+    """Print the configuration, or parts of it.
+
+    Args:
+        argv: the command line without the program; default ``sys.argv[1:]``.
+
+    Returns:
+        None, or 1 if the configuration is wrong.
+
+    Raises:
+        SystemExit: a queried key does not exist (1), or the command line is wrong (2).
+    """
+    return guarded(lambda: _show(argv))
+
+
+def _show(argv: Sequence[str] | None) -> None:
+    arguments = _parser().parse_args(argv)
+    loaded = _load(arguments.config_filename, arguments.disable_defaults)
+    if arguments.redact:
+        loaded = _redacted(loaded)
+    if not arguments.query:
+        print(fedmsg.config.printable(loaded))
+        return
+    paths = [path.strip() for path in arguments.query.split(",")]
+    values = [_look_up(loaded, path) for path in paths]
+    missing = [path for path, value in zip(paths, values, strict=True) if value is _ABSENT]
+    for path in missing:
+        print(f"Key `{path}` does not exist in config", file=sys.stderr)
+    if missing:
+        sys.exit(1)
+    for value in values:
+        _print_value(value)
+
+
+def _parser() -> Any:
+    import argparse
+
+    parser = argparse.ArgumentParser(description="Show the fedmsg configuration as JSON.")
+    add = parser.add_argument
+    add("--config-filename", dest="config_filename", help="read this file only")
+    add(
+        "--disable-defaults",
+        dest="disable_defaults",
+        action="store_true",
+        help="show what the files say, without the defaults",
+    )
+    add(
+        "--query",
+        dest="query",
+        type=str,
+        help="show these keys only: dotted paths, separated by commas; one value after the other",
+    )
+    add("--redact", dest="redact", action="store_true", help="replace passwords by ***")
+    return parser
+
+
+def _load(filename: str | None, disable_defaults: bool) -> dict[str, Any]:
+    filenames = [filename] if filename else None
+    try:
+        return fedmsg.config.load_config(filenames=filenames, disable_defaults=disable_defaults)
+    except MissingEndpoints as error:
+        if error.files:
+            raise
+        return fedmsg.config.loopback(error.config)
+
+
+def _look_up(loaded: Mapping[str, Any], path: str) -> Any:
+    """Return the value at a dotted path, or at a key that has dots itself; _ABSENT if none."""
+    if path in loaded:
+        return loaded[path]
+    value: Any = loaded
+    for key in path.split("."):
+        if not isinstance(value, dict) or key not in value:
+            return _ABSENT
+        value = value[key]
+    return value
+
+
+def _print_value(value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            print(item)
+    elif isinstance(value, str):
+        print(value)
+    else:
+        print(fedmsg.config.printable(value))
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _MASK if item and _is_secret(key) else _redacted(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_redacted(item) for item in value]
+    if isinstance(value, str):
+        return _SECRET_IN_URL.sub(rf"\1:{_MASK}@", value)
+    return value
+
+
+def _is_secret(key: Any) -> bool:
+    return isinstance(key, str) and _SECRET_KEY.search(key) is not None

@@ -1,0 +1,183 @@
+"""``fedmsg-tail``: show what is on the bus.  Specification: commands.md, section 4."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import fedmsg
+from fedmsg.commands import BaseCommand, run_command
+from fedmsg.commands import rendering
+from fedmsg.commands.filters import TopicFilter, number_above_zero, pattern
+
+__all__ = ["TailCommand", "tail"]
+
+
+class TailCommand(BaseCommand):
+    """
+    Show the messages of the bus as they arrive.
+
+    Listens to every address in 'endpoints'.  Ctrl-C or SIGTERM ends it with status 0.
+
+    Examples:
+
+        fedmsg-tail --pretty
+        fedmsg-tail --topic=org.fedoraproject.prod.git --query=msg.commit.summary
+        fedmsg-tail --json | jq .topic
+        fedmsg-tail --json --count=1 --for=10 || echo "nothing happened within 10 seconds"
+    """
+
+    name = "fedmsg-tail"
+    extra_args = [
+        (["--topic"], {"dest": "topic", "default": "", "help": "beginning of the topics wanted"}),
+        (
+            ["--exclude"],
+            {
+                "dest": "exclusive_regexp",
+                "metavar": "REGEXP",
+                "default": "_heartbeat",
+                "type": pattern,
+                "help": "leave out topics that match",
+            },
+        ),
+        (
+            ["--include"],
+            {
+                "dest": "inclusive_regexp",
+                "metavar": "REGEXP",
+                "default": "^((?!_heartbeat).)*$",
+                "type": pattern,
+                "help": "show only topics that match",
+            },
+        ),
+        (
+            ["--query"],
+            {
+                "dest": "query",
+                "type": str,
+                "default": None,
+                "help": "show these values only: dotted paths separated by commas",
+            },
+        ),
+        (
+            ["--pretty"],
+            {
+                "dest": "pretty",
+                "action": "store_true",
+                "default": False,
+                "help": "several lines, readable time, no credentials",
+            },
+        ),
+        (
+            ["--really-pretty"],
+            {
+                "dest": "really_pretty",
+                "action": "store_true",
+                "default": False,
+                "help": "JSON in colours (extra: commands)",
+            },
+        ),
+        (
+            ["--json"],
+            {
+                "dest": "json",
+                "action": "store_true",
+                "default": False,
+                "help": "one JSON document a line",
+            },
+        ),
+        (
+            ["--color"],
+            {
+                "dest": "color",
+                "choices": ["auto", "always", "never"],
+                "default": "auto",
+                "help": "colours of --really-pretty; auto: on a terminal",
+            },
+        ),
+        (
+            ["--count"],
+            {
+                "dest": "count",
+                "metavar": "N",
+                "type": number_above_zero,
+                "default": None,
+                "help": "end after N messages",
+            },
+        ),
+        (
+            ["--for"],
+            {
+                "dest": "seconds",
+                "metavar": "SECONDS",
+                "type": float,
+                "default": None,
+                "help": "end after SECONDS; exit status 1 if fewer than --count came",
+            },
+        ),
+    ]
+
+    def run(self) -> int | None:
+        """Print messages until a signal, ``--count`` or ``--for`` ends it."""
+        config = self.config
+        config.update(publish_endpoint=None, timeout=0, name="relay_inbound", mute=True)
+        render = rendering.choose(config)
+        accept = TopicFilter(config)
+        count = config.get("count")
+        shown = 0
+        context = fedmsg.init(**config)
+        with _ending(context, config.get("seconds")):
+            for _name, _endpoint, topic, message in self._tail():
+                if not accept(topic):
+                    continue
+                text = self._rendered(render, message)
+                if text is None:
+                    continue
+                rendering.write(sys.stdout, text)
+                shown += 1
+                if shown == count:
+                    break
+        fedmsg.destroy()
+        return 1 if count and shown < count else None
+
+    def _rendered(self, render: rendering.Render, message: dict[str, Any]) -> str | None:
+        try:
+            return render(message)
+        except (RecursionError, ValueError, TypeError) as error:
+            # Valid JSON that Python cannot write again, such as a million brackets.
+            self.log.warning("a message cannot be shown: %s", error)
+            return None
+
+    def _tail(self) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+        # A star is what consumers write behind a prefix; on the wire there are only prefixes.
+        config = {**self.config, "topic": self.config["topic"].replace("*", "")}
+        return fedmsg.tail_messages(**config)
+
+
+@contextlib.contextmanager
+def _ending(context: fedmsg.FedMsgContext, seconds: float | None) -> Iterator[None]:
+    """End the listening after so many seconds, if any, and cleanly at SIGTERM."""
+    timer = threading.Timer(seconds, context.destroy) if seconds is not None else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    before: Any = None
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread:
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, before)
+        if timer is not None:
+            timer.cancel()
+
+
+def tail() -> int | None:
+    """Entry point of ``fedmsg-tail``."""
+    return run_command(TailCommand)

@@ -1,0 +1,307 @@
+"""``FedMsgContext``: what one thread publishes and receives with."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import re
+import socket
+import threading
+import time
+import warnings
+import weakref
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import six
+import zmq
+
+from . import encoding, envelope, transports, utils
+from ._tail import REPORTS_A_MINUTE, Tail
+from .exceptions import NoPublisher, ValidationError
+from .transports.base import Transport
+from .transports.limits import RateLimit
+
+__all__ = ["FedMsgContext", "ValidationError"]
+
+#: Sockets that one context may have; libzmq's own limit is 1023.
+_MAX_SOCKETS = 65535
+_NONFINITE = re.compile(r"[:,\[](?:NaN|-?Infinity)")
+
+#: Contexts that are not destroyed yet, and clean-up that runs in the background.
+_live: weakref.WeakSet[FedMsgContext] = weakref.WeakSet()
+_releasing: set[threading.Thread] = set()
+_inherited: list[FedMsgContext] = []
+
+
+class FedMsgContext(Tail):
+    """One publishing socket and any number of subscriptions, on one ``zmq.Context``.
+
+    Meant for one thread, and safe to share: sends on its socket are serialised.
+
+    Args:
+        config: the configuration, as keywords.  ``io_threads``, ``active`` and
+            ``post_init_sleep`` are required.
+
+    Attributes:
+        c: the configuration.
+        hostname: the host's name up to its first dot.
+        context: the ``zmq.Context``; None after :meth:`destroy`.
+        publisher: the publishing socket, present only if an endpoint was established; None
+            after :meth:`destroy`.
+        rejected: received messages that were dropped, counted by reason.
+
+    Raises:
+        KeyError: a required key is missing.
+        MissingRelay: ``active``, and there is no address of a relay.
+        NoEndpointAvailable: every endpoint of ``name`` is taken.
+    """
+
+    def __init__(self, **config: Any) -> None:
+        io_threads, active, _ = config["io_threads"], config["active"], config["post_init_sleep"]
+        self.c = config
+        self.log = logging.getLogger("fedmsg.core")
+        self.hostname = socket.gethostname().split(".", 1)[0]
+        self._pid = os.getpid()
+        self._i = 0
+        self._lock = threading.Lock()
+        self._tails: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._log_limit = RateLimit()
+        self._reject_limit = RateLimit(REPORTS_A_MINUTE)
+        self.rejected: Counter[str] = Counter()
+        if not config.get("name") and not active:
+            config["name"] = self._guess_name()
+        self.context: Any = zmq.Context(io_threads)
+        self.context.set(zmq.MAX_SOCKETS, _MAX_SOCKETS)
+        self._transport: Transport | None = None
+        _live.add(self)
+        try:
+            self._transport = transports.choose(config, self.context)
+            if self._transport is not None:
+                self._transport.open()
+        except BaseException:
+            self.destroy()
+            raise
+        if getattr(self._transport, "socket", None) is not None:
+            self.publisher = self._transport.socket  # type: ignore[union-attr]
+
+    def _guess_name(self) -> str | None:
+        """Return ``<calling module>.<host>``, None if only fedmsg itself called."""
+        name = f"{utils.guess_calling_module(default='fedmsg')}.{self.hostname}"
+        return None if name.startswith("fedmsg") else name
+
+    # -- what was lost -----------------------------------------------------------------------
+
+    @property
+    def overflows(self) -> int:
+        """Occasions at which a full queue lost messages; libzmq cannot tell how many."""
+        return self._transport.overflows if self._transport is not None else 0
+
+    @property
+    def undelivered(self) -> int:
+        """Messages that were accepted by :meth:`publish` and then given up."""
+        return self._transport.undelivered if self._transport is not None else 0
+
+    # -- publishing --------------------------------------------------------------------------
+
+    def publish(
+        self,
+        topic: str | None = None,
+        msg: Any = None,
+        modname: str | None = None,
+        pre_fire_hook: Callable[[dict[str, Any]], Any] | None = None,
+        **kw: Any,
+    ) -> None:
+        """Send a message.
+
+        Args:
+            topic: what happened, such as ``"build.complete"``; prefix, environment and module
+                are put before it.
+            msg: the payload: what JSON can express, normally a dict.
+            modname: the module part of the topic; default: the name of the calling module.
+            pre_fire_hook: called with the finished message before it leaves; it may change it.
+            kw: ignored.
+
+        Raises:
+            TypeError: topic or modname is not text, or msg cannot be expressed in JSON.
+            NoPublisher: this context cannot send; an AttributeError that says why.
+            RelayUnavailable: the built-in set-up is used and no relay runs; an OSError.
+            KeyError: ``sign_messages`` is set and no certificate is named for this publisher.
+        """
+        topic = topic or "unspecified"
+        modname = modname or utils.guess_calling_module(default="fedmsg") or "fedmsg"
+        if not isinstance(topic, six.text_type) or not isinstance(modname, six.text_type):
+            raise TypeError(f"topic and modname must be text, not {topic!r} and {modname!r}")
+        config = self.c
+        topic = envelope.build_topic(topic, modname, config["topic_prefix"], config["environment"])
+        with self._lock:
+            self._i = i = self._i + 1
+        message = envelope.build(
+            topic,
+            msg or {},
+            i,
+            int(time.time()),
+            envelope.uuid4(os.urandom(16)),
+            utils.get_username(),
+        )
+        store = config.get("persistent_store")
+        if store or config.get("sign_messages"):
+            message = self._store_and_sign(message, store)
+        if pre_fire_hook is not None:
+            pre_fire_hook(message)
+        body = encoding.dumps(message)
+        if "NaN" in body or "Infinity" in body or not topic.isprintable():
+            self._warn_unusual(message, topic, body)
+        if self._transport is None:
+            raise self._no_publisher()
+        self._transport.send(topic.encode("utf-8"), body.encode("ascii"))
+
+    def send_message(self, topic: Any = None, msg: Any = None, modname: Any = None) -> None:
+        """Old name of :meth:`publish`."""
+        warnings.warn(
+            ".send_message is deprecated. Use .publish", DeprecationWarning, stacklevel=2
+        )
+        return self.publish(topic, msg, modname)
+
+    def _store_and_sign(self, message: dict[str, Any], store: Any) -> dict[str, Any]:
+        """Number, sign and keep the message (core.md 2.3, steps 6 to 7)."""
+        updates = hasattr(store, "update")
+        if store and updates:
+            message = store.add(message)
+        if self.c.get("sign_messages"):
+            message = self._sign(message)
+        if store and updates:
+            store.update(message)
+        elif store:
+            message = store.add(message)
+        return message
+
+    def _sign(self, message: dict[str, Any]) -> dict[str, Any]:
+        from . import crypto
+
+        config = {key: value for key, value in self.c.items() if key != "message"}
+        config.update(self._credential())
+        return crypto.sign(message, **config)
+
+    def _credential(self) -> dict[str, Any]:
+        """Return the keys that tell the signer what to sign with.
+
+        Raises:
+            KeyError: ``certnames`` or ``gpg_keys`` has no entry for this publisher.
+        """
+        config = self.c
+        if config.get("crypto_backend") == "gpg":
+            key = config.get("gpg_signing_key") or config["gpg_keys"][self.hostname]
+            return {"gpg_signing_key": key}
+        if "cert_prefix" in config:
+            index = f"{config['cert_prefix']}.{self.hostname}"
+        elif config.get("name") == "relay_inbound":
+            index = f"shell.{self.hostname}"
+        else:
+            index = config.get("name")
+        return {"certname": config["certnames"][index]}
+
+    def _warn_unusual(self, message: dict[str, Any], topic: str, body: str) -> None:
+        """Log what subscribers outside Python cannot read, or will reject."""
+        if _NONFINITE.search(body):
+            path = encoding.nonfinite_path(message)
+            if path is not None and self._log_limit.allow():
+                self.log.warning("%s is NaN or infinite: the message is not legal JSON", path)
+        if envelope.has_control_characters(topic) and self._log_limit.allow():
+            self.log.warning("topic %a has control characters: subscribers drop it", topic)
+
+    def _no_publisher(self) -> NoPublisher:
+        name = self.c.get("name")
+        if self.context is None:
+            why = "it has been destroyed; call fedmsg.init() again"
+        elif self.c.get("mute"):
+            why = "it was made with mute=True, for listening only"
+        else:
+            why = f"endpoints[{name!r}] is not configured; add an address, or set active=True"
+        return NoPublisher(f"this context (name {name!r}) cannot publish: {why}")
+
+    def flush(self, timeout: float = 1.0) -> int:
+        """Wait up to ``timeout`` seconds for held messages to leave; return how many remain."""
+        return self._transport.flush(timeout) if self._transport is not None else 0
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def destroy(self) -> None:
+        """Deliver what is queued, within ``zmq_linger``, and close everything; idempotent.
+
+        Unfinished :meth:`tail_messages` generators end.  Takes ``zmq_linger`` plus one second at
+        most.
+        """
+        with self._lock:
+            context, self.context = self.context, None
+        if context is None:
+            return
+        if hasattr(self, "publisher"):
+            self.publisher = None
+        _live.discard(self)
+        linger = max(0, self.c.get("zmq_linger", 1000)) / 1000
+        deadline = time.monotonic() + linger
+        for tail in list(self._tails):
+            tail.end()
+        if self._transport is not None:
+            self._transport.close(linger)
+        if not _terminate(context, deadline + 1.0):
+            self.log.error("a socket made outside fedmsg keeps its zmq context open")
+        elif linger and self._transport is not None and time.monotonic() >= deadline:
+            self.log.warning("zmq_linger (%g s) ran out: messages may not have left", linger)
+
+    def __del__(self) -> None:
+        """Release in the background: the thread that owned the context has ended."""
+        if getattr(self, "context", None) is None or self._pid != os.getpid():
+            return
+        # A new owner of the same parts, because this object is being collected.
+        heir = object.__new__(type(self))
+        heir.__dict__.update(self.__dict__)
+        self.context = None
+        thread = threading.Thread(target=heir._release, name="fedmsg-release", daemon=True)
+        try:
+            _releasing.add(thread)
+            thread.start()
+        except RuntimeError:  # the interpreter is going away and takes everything with it
+            _releasing.discard(thread)
+
+    def _release(self) -> None:
+        try:
+            self.destroy()
+        finally:
+            _releasing.discard(threading.current_thread())
+
+
+def _terminate(context: zmq.Context[Any], deadline: float) -> bool:
+    """Terminate a zmq context; False if that is not done when ``deadline`` (monotonic) comes."""
+    thread = threading.Thread(target=context.term, name="fedmsg-term", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # no new threads while the interpreter goes away
+        context.destroy(linger=0)
+        return True
+    thread.join(max(0.0, deadline - time.monotonic()))
+    return not thread.is_alive()
+
+
+def _destroy_all() -> None:
+    """At exit: deliver what is queued, each context within its bound."""
+    for context in list(_live):
+        if context._pid == os.getpid():
+            context.destroy()
+    for thread in list(_releasing):
+        thread.join(2.0)
+
+
+def _forget_parent() -> None:
+    """In a forked child: the contexts of the parent are not to be touched, not even collected."""
+    _inherited.extend(_live)
+    _live.clear()
+    _releasing.clear()
+
+
+atexit.register(_destroy_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)

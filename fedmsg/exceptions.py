@@ -1,0 +1,104 @@
+"""Every error that fedmsg raises on purpose, in one tree.
+
+Each class also derives from the built-in that 1.1.7 raised in the same place, so that an
+``except`` clause written for it keeps working::
+
+    FedmsgError
+     +-- ConfigurationError      (ValueError)      a setting is wrong; the text names it
+     |    +-- MissingEndpoints                     no ``endpoints`` in any file
+     |    +-- MissingConfigName  (KeyError)        a file binds no ``config``
+     |    +-- MissingKey         (KeyError)        a command needs a key that is not there
+     +-- AlreadyInitialized      (ValueError)      ``init`` twice in one thread
+     +-- MissingRelay            (KeyError)        active, and no address to connect to
+     +-- NoEndpointAvailable     (OSError)         every address of a name failed to bind
+     +-- RelayUnavailable        (OSError)         no relay answered in time
+     +-- NoPublisher             (AttributeError)  publish on a context that cannot send
+     +-- MissingDependency       (ImportError)     an extra is not installed
+     +-- FrameError              (ValueError)      a received message has the wrong form
+     +-- ValidationError                           a received message was rejected
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class FedmsgError(Exception):
+    """Root of the tree.  Catch it to handle whatever fedmsg itself reports."""
+
+    # KeyError shows the repr of its argument; a sentence should read as one.
+    __str__ = Exception.__str__
+
+
+class ConfigurationError(FedmsgError, ValueError):
+    """A configuration value is wrong or missing.  Correct the key that the text names."""
+
+
+class MissingEndpoints(ConfigurationError):
+    """No configuration file gave ``endpoints``.
+
+    Attributes:
+        config: what was loaded without them.
+        files: names of the files that were read, in order; empty if none was found.
+    """
+
+    def __init__(self, text: str, config: dict[str, Any], files: list[str]) -> None:
+        super().__init__(text)
+        self.config = config
+        self.files = files
+
+
+class MissingConfigName(ConfigurationError, KeyError):
+    """A configuration file does not bind ``config`` to a dict."""
+
+
+class MissingKey(ConfigurationError, KeyError):
+    """A command needs a configuration key that no file sets."""
+
+
+class AlreadyInitialized(FedmsgError, ValueError):
+    """This thread has a context already.  Call ``fedmsg.destroy()`` first."""
+
+
+class MissingRelay(FedmsgError, KeyError):
+    """``active`` is set, and the configuration has no address for the relay."""
+
+
+class NoEndpointAvailable(FedmsgError, OSError):
+    """None of the addresses of a name could be bound.  Add more to ``endpoints``."""
+
+
+class RelayUnavailable(FedmsgError, OSError):
+    """No relay subscribed within the time allowed; the message was not sent."""
+
+
+class NoPublisher(FedmsgError, AttributeError):
+    """The context has no way to send: muted, without endpoint, or destroyed."""
+
+
+class MissingDependency(FedmsgError, ImportError):
+    """A package outside the base installation is needed; the text names the extra."""
+
+
+class FrameError(FedmsgError, ValueError):
+    """Frames that are not a bus message.
+
+    Attributes:
+        reason: short fixed text under which the occurrence is counted.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class ValidationError(FedmsgError):
+    """A message from the bus was rejected.
+
+    Attributes:
+        msg: the offending message, or the raw frames if they could not be decoded.
+    """
+
+    def __init__(self, msg: Any) -> None:
+        super().__init__(msg)
+        self.msg = msg

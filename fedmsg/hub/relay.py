@@ -1,0 +1,138 @@
+"""The relay as a daemon: a forwarder, its monitoring, and its end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import zmq
+
+from .. import options, transports
+from ..consumers.relay import RelayConsumer
+from ..exceptions import ConfigurationError, FedmsgError
+from ..transports.forwarder import Counts, Forwarder
+from . import signals
+from .monitoring import MonitoringProducer
+
+_log = logging.getLogger("fedmsg.hub")
+
+#: Seconds that the relay spends on what has already arrived when it is told to stop.
+DRAIN_SECONDS = 5.0
+#: How often the main thread looks whether the forwarder is alive, seconds.
+_LOOK = 1.0
+
+
+def is_plain(consumer: Any) -> bool:
+    """True if forwarding bytes does all that this class does."""
+    return (
+        isinstance(consumer, type)
+        and issubclass(consumer, RelayConsumer)
+        and consumer.consume is RelayConsumer.consume
+    )
+
+
+class _Hub:
+    """What :class:`MonitoringProducer` sees of a relay."""
+
+    def __init__(self, config: dict[str, Any], record: Any) -> None:
+        self.config = config
+        self.consumers = [record]
+        self.producers: list[Any] = []
+
+
+class _Record:
+    """The monitoring record of the consumer that the forwarder stands for (consumers.md 7)."""
+
+    def __init__(self, consumer: type, forwarder: Forwarder) -> None:
+        self._consumer, self._forwarder = consumer, forwarder
+        self._last = Counts()
+
+    def __json__(self) -> dict[str, Any]:
+        counts = self._forwarder.counts()
+        last, self._last = self._last, counts
+        return {
+            "name": self._consumer.__name__,
+            "module": self._consumer.__module__,
+            "topic": getattr(self._consumer, "topic", "*"),
+            "initialized": self._forwarder.running,
+            "exceptions": int(self._forwarder.error is not None),
+            "jsonify": True,
+            "backlog": 0,
+            "headcount_in": counts.received - last.received,
+            "headcount_out": counts.sent - last.sent,
+            "times": [],
+            "received_total": counts.received,
+            "sent_total": counts.sent,
+            "overflows_total": counts.overflows,
+        }
+
+
+def run(config: dict[str, Any], consumer: type, producers: list[type]) -> None:
+    """Relay until a signal comes.
+
+    Args:
+        config: with ``zmq_subscribe_endpoints`` and ``zmq_publish_endpoints``, comma-separated.
+        consumer: the class that the monitoring reports.
+        producers: classes made with a hub; those that poll are called at their frequency.
+
+    Raises:
+        NoEndpointAvailable: an inbound address, or the monitoring socket, cannot be bound.
+        zmq.ZMQError: the outbound address cannot be bound.
+        FedmsgError: forwarding failed later.
+    """
+    inbound = _addresses(config, "zmq_subscribe_endpoints")
+    outbound = ",".join(_addresses(config, "zmq_publish_endpoints"))
+    forwarder = Forwarder(
+        inbound, outbound, transports.socket_options(config), options.get(config, "io_threads")
+    )
+    forwarder.open()
+    hub = _Hub(config, _Record(consumer, forwarder))
+    try:
+        hub.producers = [producer(hub) for producer in producers]
+    except BaseException:
+        forwarder.stop(0)
+        raise
+    stop = threading.Event()
+    with signals.stopping(stop.set):
+        forwarder.start()
+        _log.info("relaying from %s to %s", ", ".join(inbound), outbound)
+        signals.notify("READY=1")
+        try:
+            _wait(stop, forwarder, hub.producers)
+        finally:
+            _end(forwarder, hub.producers)
+    if forwarder.error is not None:
+        raise FedmsgError(f"the relay failed: {forwarder.error}") from forwarder.error
+
+
+def _addresses(config: dict[str, Any], key: str) -> list[str]:
+    found = [address.strip() for address in config.get(key, "").split(",") if address.strip()]
+    if any("localhost" in address for address in found):
+        raise ConfigurationError(f"'localhost' in {key} is disallowed; write 127.0.0.1")
+    return found
+
+
+def _wait(stop: threading.Event, forwarder: Forwarder, producers: list[Any]) -> None:
+    """Keep the producers going until asked to stop, or until the forwarder ends."""
+    due = {producer: time.monotonic() + producer.frequency for producer in producers}
+    while forwarder.running and not stop.wait(_LOOK):
+        for producer, when in due.items():
+            if time.monotonic() >= when:
+                due[producer] = when + producer.frequency
+                try:
+                    producer.poll()
+                except (zmq.ZMQError, OSError, ValueError):
+                    _log.exception("%s failed; it goes on", type(producer).__name__)
+
+
+def _end(forwarder: Forwarder, producers: list[Any]) -> None:
+    signals.notify("STOPPING=1")
+    for producer in producers:
+        producer.stop()
+    ended = forwarder.stop(DRAIN_SECONDS)
+    counts = forwarder.counts()
+    _log.info("relayed %d messages, %d overflows", counts.sent, counts.overflows)
+    if not ended:
+        _log.error("the relay did not end in time; messages may be lost")

@@ -1,0 +1,256 @@
+"""Passing messages on, bytes unchanged: what the relay does with sockets.
+
+With no limit on its queues libzmq's own proxy moves the messages.  With a limit a loop in Python
+does, because only it can see a full queue.  Both run in a thread of their own, which owns the
+sockets; the other end of a pair of inproc sockets controls it.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import zmq
+
+from ..exceptions import ConfigurationError, NoEndpointAvailable
+from . import addresses
+from .zeromq import SocketOptions, ZmqPublisher
+
+_log = logging.getLogger("fedmsg.transports.forwarder")
+
+#: Messages that may wait on the way in; a full queue pushes back on the publishers.
+_INTAKE = 1000
+#: While draining: silence that counts as the end, seconds.
+_QUIET = 0.1
+#: Messages moved before the control socket is looked at.
+_BURST = 500
+_NOBLOCK = int(zmq.NOBLOCK)
+_SNDMORE = int(zmq.SNDMORE)
+_RCVMORE = int(zmq.RCVMORE)
+
+
+class Counts(NamedTuple):
+    """What a forwarder has done since it started."""
+
+    received: int = 0
+    sent: int = 0
+    overflows: int = 0
+
+
+class Forwarder:
+    """Binds a SUB socket to every inbound address and a publishing socket to the outbound one.
+
+    Args:
+        inbound: addresses that publishers connect to.
+        outbound: address that subscribers connect to.
+        options: of the publishing socket; its ``high_water_mark`` 0 selects libzmq's proxy.
+        io_threads: libzmq's threads.
+    """
+
+    def __init__(
+        self, inbound: Sequence[str], outbound: str, options: SocketOptions, io_threads: int = 1
+    ) -> None:
+        self._inbound, self._outbound, self._options = inbound, outbound, options
+        self._context: zmq.Context[Any] = zmq.Context(io_threads)
+        self._bound: list[str] = []
+        self._sub: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
+        self._out = _Outlet(self._context, "relay_outbound", [outbound], options)
+        self._control: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
+        self._remote: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
+        self._thread = threading.Thread(target=self._run, name="fedmsg-forwarder", daemon=True)
+        self._moved = 0
+        self._proxied = 0
+        self._drain_seconds = 0.0
+        self.error: BaseException | None = None
+
+    def open(self) -> None:
+        """Bind everything.
+
+        Raises:
+            NoEndpointAvailable: an inbound address cannot be bound; the text names it.
+            zmq.ZMQError: the outbound address cannot be bound.
+        """
+        try:
+            self._sub.setsockopt(zmq.RCVHWM, _INTAKE)
+            self._sub.setsockopt(zmq.SUBSCRIBE, b"")
+            for option, value in self._options.others:
+                self._sub.setsockopt(option, value)
+            for target in self._numeric(self._inbound):
+                try:
+                    self._sub.setsockopt(zmq.IPV6, int(addresses.is_ipv6(target)))
+                    self._sub.bind(target)
+                    self._bound.append(self._sub.getsockopt_string(zmq.LAST_ENDPOINT))
+                except zmq.ZMQError as error:
+                    raise NoEndpointAvailable(
+                        f"cannot listen on {target} (relay_inbound): {error}"
+                    ) from error
+            for target in self._numeric([self._outbound]):
+                self._out.bind(target)
+            self._control.bind("inproc://control")
+            self._remote.connect("inproc://control")
+        except BaseException:
+            self._close()
+            raise
+
+    @staticmethod
+    def _numeric(endpoints: Sequence[str]) -> list[str]:
+        """Return what to bind: literal addresses, each once.
+
+        Raises:
+            ConfigurationError: a name does not resolve.
+        """
+        targets = []
+        for endpoint in endpoints:
+            address = addresses.parse(endpoint)
+            host = addresses.lookup_within(address, addresses.DEFAULT_TIMEOUT)
+            if host is None:
+                raise ConfigurationError(f"Couldn't resolve {address.host!r} of {endpoint!r}")
+            wildcard = address.host == "*"
+            targets.append(endpoint if wildcard else addresses.to_connect(address, host))
+        return list(dict.fromkeys(targets))
+
+    def start(self) -> None:
+        """Begin to forward."""
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """False once the forwarding has ended, for whatever reason; then see ``error``."""
+        return self._thread.is_alive()
+
+    def counts(self) -> Counts:
+        """Return the counters.  Only for the thread that called :meth:`start`."""
+        if self._uses_proxy and self.running:
+            try:
+                self._remote.send(b"STATISTICS", _NOBLOCK)
+                if self._remote.poll(1000):
+                    frames = self._remote.recv_multipart(_NOBLOCK)
+                    # libzmq counts frames, two a message: received from publishers first.
+                    self._proxied = struct.unpack("=Q", frames[0])[0] // 2
+            except zmq.ZMQError:
+                _log.debug("the proxy did not answer; counters are older", exc_info=True)
+        total = self._proxied + self._moved
+        return Counts(total, total, self._out.overflows)
+
+    @property
+    def _uses_proxy(self) -> bool:
+        return self._options.high_water_mark == 0
+
+    def stop(self, drain: float) -> bool:
+        """Forward what has arrived, then close everything.
+
+        Args:
+            drain: seconds allowed for that; the outbound queue has its linger on top.
+
+        Returns:
+            Whether it ended in time.
+        """
+        self._drain_seconds = drain
+        if self._thread.ident is None:
+            self._close()
+            return True
+        if self.running:
+            self.counts()
+            self._remote.send(b"TERMINATE", _NOBLOCK)
+        self._thread.join(drain + self._options.linger / 1000 + 1.0)
+        return not self.running
+
+    # -- in the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            if self._uses_proxy:
+                assert self._out.socket is not None
+                zmq.proxy_steerable(self._sub, self._out.socket, None, self._control)
+            else:
+                self._loop()
+            self._drain()
+        except BaseException as error:
+            self.error = error
+            _log.exception("forwarding ended with an error")
+        finally:
+            self._close()
+
+    def _loop(self) -> None:
+        """Forward and count, until told to stop."""
+        poller = zmq.Poller()
+        poller.register(self._sub, zmq.POLLIN)
+        poller.register(self._control, zmq.POLLIN)
+        while True:
+            ready = dict(poller.poll())
+            if self._control in ready and self._control.recv() == b"TERMINATE":
+                return
+            if self._sub in ready:
+                self._move(_BURST)
+            self._out.service()
+
+    def _move(self, limit: int) -> int:
+        """Forward up to ``limit`` messages that are here; return how many there were."""
+        recv, get, send = self._sub.recv, super(zmq.Socket, self._sub).get, self._out.transmit
+        moved = 0
+        try:
+            while moved < limit:
+                frames = [recv(_NOBLOCK)]
+                while get(_RCVMORE):
+                    frames.append(recv(_NOBLOCK))
+                send(frames)
+                moved += 1
+        except zmq.Again:
+            pass
+        self._moved += moved
+        return moved
+
+    def _drain(self) -> None:
+        """Forward what is still on its way in, then stop listening, then what that left."""
+        deadline = time.monotonic() + self._drain_seconds
+        while time.monotonic() < deadline and self._sub.poll(_QUIET * 1000):
+            self._move(_BURST)
+        if time.monotonic() >= deadline:
+            _log.warning("publishers kept sending for %g s; stopping", self._drain_seconds)
+        for target in self._bound:
+            self._sub.unbind(target)
+        while self._move(_BURST):
+            pass
+
+    def _close(self) -> None:
+        for sock in (self._sub, self._control, self._remote):
+            sock.close(linger=0)
+        self._out.close(self._options.linger / 1000)
+        self._context.term()
+
+
+class _Outlet(ZmqPublisher):
+    """The publishing socket, used by one thread and without its lock."""
+
+    def open(self) -> None:
+        """See :meth:`bind`."""
+
+    def bind(self, target: str) -> None:
+        """Bind literally.
+
+        Raises:
+            zmq.ZMQError: the address cannot be bound.
+        """
+        sock = self._new_socket(addresses.is_ipv6(target))
+        self._use(sock)
+        sock.bind(target)
+
+    def service(self) -> None:
+        """Read what subscribers sent, from time to time."""
+        if time.monotonic() >= self._service_at:
+            self._service()
+
+    def transmit(self, frames: Sequence[bytes]) -> None:
+        """Send one message of any number of frames."""
+        if len(frames) == 2:
+            self._transmit(frames[0], frames[1])
+            return
+        assert self.socket is not None
+        try:
+            self.socket.send_multipart(frames, _NOBLOCK)
+        except zmq.Again:
+            self._overflow(frames)

@@ -1,0 +1,36 @@
+"""Handing messages to the Moksha hub that runs in this process, where zeromq is switched off."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from ..exceptions import NoPublisher
+from .base import Transport
+
+
+class MokshaTransport(Transport):
+    """Publishes through ``moksha.hub._hub``; moksha is never imported to look for it."""
+
+    name = "moksha"
+
+    def open(self) -> None:
+        """Nothing to open: the hub may start later than the context."""
+
+    def send(self, topic: bytes, body: bytes) -> None:
+        """Hand one message to the hub.
+
+        Raises:
+            NoPublisher: no hub runs in this process.
+        """
+        hub: Any = getattr(sys.modules.get("moksha.hub"), "_hub", None)
+        if hub is None:
+            raise NoPublisher(
+                "Unable to publish non-zeromq msg without moksha-hub initialization."
+                " ('zmq_enabled' is false and no Moksha hub runs in this process: set"
+                " zmq_enabled=True, or publish from within moksha.hub.main)"
+            )
+        hub.send_message(topic=topic, message=body, jsonify=False)
+
+    def close(self, linger: float = 1.0) -> None:
+        """Nothing to close: the hub belongs to somebody else."""

@@ -1,0 +1,92 @@
+"""Metadata of the distribution; settings of the tools are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+VERSION = "1.2.0"
+
+# The one table of optional requirements.  Floors are what Debian 12 and the oldest supported
+# Python (3.10) can have; a ceiling is there only where a newer release is known to break.
+EXTRAS = {
+    "crypto": ["cryptography>=38", "pyOpenSSL>=23"],
+    "commands": ["pygments>=2.14", "psutil>=5.9", "click>=8", "argcomplete>=2"],
+    "stomp": ["stomp.py>=8.2,<10"],
+    # moksha.hub imports pkg_resources, which setuptools 82 no longer has.
+    "consumers": ["moksha.hub>=1.5.17", "setuptools<82", "psutil>=5.9"],
+    "irc": ["irc>=20"],
+    "sql": ["SQLAlchemy>=1.4"],
+    "srv": ["dnspython>=2"],
+    "web": ["starlette>=0.37", "uvicorn>=0.29"],
+    "metrics": ["prometheus_client>=0.16"],
+    "docs": ["Sphinx>=8"],
+    "test": [
+        "build>=1.2",
+        "hypothesis>=6.100",
+        "packaging>=23",
+        "pytest>=8.2",
+        "pytest-randomly>=3.15",
+        "pytest-timeout>=2.3",
+        "setuptools>=77.0.3",
+    ],
+}
+# The name that 1.1.7 gave to the backend which is now the only one.
+EXTRAS["crypto_ng"] = EXTRAS["crypto"]
+# Everything but moksha.hub, and so without the ceiling that it puts on setuptools.
+EXTRAS["all"] = sorted(
+    {
+        requirement
+        for requirements in EXTRAS.values()
+        for requirement in requirements
+        if requirement not in ("moksha.hub>=1.5.17", "setuptools<82")
+    }
+)
+
+setup(
+    name="fedmsg",
+    version=VERSION,
+    description="Federated message bus: services publish what they do, others listen",
+    long_description=Path(__file__).with_name("README.rst").read_text(encoding="utf-8"),
+    long_description_content_type="text/x-rst",
+    license_expression="LGPL-2.1-or-later",
+    license_files=["LICENSE"],
+    keywords="messaging zeromq publish subscribe bus",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: System :: Distributed Computing",
+        "Topic :: System :: Networking",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.10",
+    # pyzmq 22.3 is the first release with wheels for Python 3.10; newer Pythons have newer ones.
+    # Its libzmq 4.3.4 knows all that is used: XPUB_VERBOSER, XPUB_NODROP, STATISTICS of a
+    # steerable proxy.
+    install_requires=["pyzmq>=22.3", "six>=1.16"],
+    extras_require=EXTRAS,
+    packages=find_packages(include=["fedmsg", "fedmsg.*"]),
+    # Makes an editable install a plain path entry, without an import hook at every start.
+    package_dir={"": "."},
+    package_data={"fedmsg": ["py.typed"]},
+    include_package_data=False,
+    zip_safe=False,
+    scripts=["scripts/fedmsg-config"],
+    entry_points={
+        "console_scripts": [
+            "fedmsg-logger = fedmsg.commands.logger:logger",
+            "fedmsg-relay = fedmsg.commands.relay:relay",
+            "fedmsg-tail = fedmsg.commands.tail:tail",
+        ],
+        "moksha.consumer": [
+            "fedmsg-relay = fedmsg.consumers.relay:RelayConsumer",
+        ],
+    },
+)
