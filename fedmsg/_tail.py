@@ -7,15 +7,16 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
 from . import envelope, options, transports
 from .exceptions import FrameError, ValidationError
-from .transports import addresses
 from .transports.limits import RateLimit
-from .transports.subscriber import Subscriber, attach, new_socket
+
+if TYPE_CHECKING:
+    from .transports.subscriber import Subscriber
 
 Message = tuple[str, str, str, dict[str, Any]]
 
@@ -133,6 +134,9 @@ class Tail:
 
         Names that do not resolve within ``timeout`` are left out.
         """
+        from .transports import addresses
+        from .transports.subscriber import attach, new_socket
+
         self._needs_zmq()
         poller, subs = zmq.Poller(), {}
         pairs = transports.subscriber_options(self.c)
@@ -208,6 +212,9 @@ class _Tailing:
         return generator
 
     def _messages(self) -> Generator[Message, None, None]:
+        # Here, because programs that only publish need not pay for it at every start.
+        from .transports.subscriber import Subscriber
+
         owner = self._owner
         owner._needs_zmq()
         if owner.context is None:

@@ -6,14 +6,13 @@ import atexit
 import logging
 import os
 import re
-import socket
 import threading
 import time
 import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import six
 import zmq
@@ -21,8 +20,10 @@ import zmq
 from . import encoding, envelope, transports, utils
 from ._tail import REPORTS_A_MINUTE, Tail
 from .exceptions import NoPublisher, ValidationError
-from .transports.base import Transport
 from .transports.limits import RateLimit
+
+if TYPE_CHECKING:
+    from .transports.base import Transport
 
 __all__ = ["FedMsgContext", "ValidationError"]
 
@@ -60,6 +61,8 @@ class FedMsgContext(Tail):
     """
 
     def __init__(self, **config: Any) -> None:
+        import socket  # only contexts need it, and it is slow to import
+
         io_threads, active, _ = config["io_threads"], config["active"], config["post_init_sleep"]
         self.c = config
         self.log = logging.getLogger("fedmsg.core")
@@ -200,7 +203,7 @@ class FedMsgContext(Tail):
         elif config.get("name") == "relay_inbound":
             index = f"shell.{self.hostname}"
         else:
-            index = config.get("name")
+            index = str(config.get("name"))
         return {"certname": config["certnames"][index]}
 
     def _warn_unusual(self, message: dict[str, Any], topic: str, body: str) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import six
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     import zmq
 
 _KEEPALIVE = {
@@ -73,14 +75,14 @@ def guess_calling_module(default: str | None = None) -> str | None:
     Returns:
         The part of the module's name before the first dot, ``__main__`` for a script.
     """
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_globals.get("__name__")
         if name:
             top: str = name.partition(".")[0]
             if top != "fedmsg":
                 return top
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return default
 
 

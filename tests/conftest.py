@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import zmq
@@ -113,12 +113,23 @@ def _our_threads() -> list[str]:
 @pytest.fixture
 def zmq_context() -> Iterator[zmq.Context[Any]]:
     """A zmq context whose sockets are closed with the test, and whose end is timed."""
-    context: zmq.Context[Any] = zmq.Context()
+    context = _Context()
     yield context
     ended = threading.Thread(target=context.destroy, kwargs={"linger": 0}, daemon=True)
     ended.start()
     ended.join(5.0)
+    _Context.kept.clear()
     assert not ended.is_alive(), "a socket of the test's context is still open"
+
+
+class _Context(zmq.Context[Any]):
+    """Keeps its sockets until the end of the test: collected open, they warn."""
+
+    kept: ClassVar[list[Any]] = []
+
+    def socket(self, *args: Any, **kw: Any) -> Any:
+        self.kept.append(super().socket(*args, **kw))
+        return self.kept[-1]
 
 
 @pytest.fixture
@@ -156,8 +167,8 @@ class Command:
 
     def __init__(self, arguments: list[str], folder: Path, **settings: Any) -> None:
         path = os.path.join(os.path.dirname(sys.executable), arguments[0])
-        self.out = open(folder / f"{arguments[0]}-{id(self)}.out", "w+b")
-        self.err = open(folder / f"{arguments[0]}-{id(self)}.err", "w+b")
+        self.out = open(folder / f"{arguments[0]}-{id(self)}.out", "wb")  # noqa: SIM115
+        self.err = open(folder / f"{arguments[0]}-{id(self)}.err", "wb")  # noqa: SIM115
         self.process = subprocess.Popen(
             [path, *arguments[1:]],
             stdin=settings.pop("stdin", subprocess.DEVNULL),

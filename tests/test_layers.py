@@ -30,7 +30,7 @@ LAYERS = {
     "fedmsg._lazy": 0.5,
     "fedmsg._loopback": 0.9,
     "fedmsg.options": 0.2,
-    "fedmsg._checks": 0.1,
+    "fedmsg._option": 0.1,
     "fedmsg.exceptions": 0,
     "fedmsg.utils": 0,
 }
@@ -38,6 +38,7 @@ LAYERS = {
 #: Rooms in which modules may import one another: the rest of a layer may not.
 MAY_IMPORT_EACH_OTHER = {
     ("fedmsg.hub", "fedmsg.consumers"),  # the relay daemon stands for the relay consumer
+    ("fedmsg.config", "fedmsg.encoding"),  # --print-config prints JSON
 }
 
 #: Large packages, and the one place that may import each (None: nobody).
@@ -45,7 +46,7 @@ GUARDED = {
     "moksha": "fedmsg.transports.moksha",
     "sqlalchemy": "fedmsg.encoding.sqla",
     "pygments": "fedmsg.commands.rendering",
-    "dns": "fedmsg._srv",
+    "dns": "fedmsg._derive",
     "kitchen": None,
     "pkg_resources": None,
     "distutils": None,

@@ -40,6 +40,8 @@ class BaseCommand:
         name: name of the command.
         extra_args: its own options, pairs of flags and keywords of ``add_argument``.
         daemonizable: never read; subclasses set it.
+        logs_to_stderr: what the configuration logs to standard output goes to standard error,
+            because standard output is what the command is for.
         config: the loaded configuration, with what the command line says.
         log: the logger ``fedmsg.commands``.
     """
@@ -47,6 +49,7 @@ class BaseCommand:
     name: str | None = None
     extra_args: Sequence[Any] | None = None
     daemonizable = False
+    logs_to_stderr = False
 
     _argv: Sequence[str] | None = None
     _builtin_setup = False
@@ -63,7 +66,7 @@ class BaseCommand:
         """
         self._argv = argv
         self.config = self.get_config()
-        dictConfig(self.config.get("logging", {"version": 1}))
+        dictConfig(self._logging())
         self.log = logging.getLogger("fedmsg.commands")
         if self._builtin_setup:
             fedmsg.config.tell_loopback(self.config)
@@ -80,6 +83,19 @@ class BaseCommand:
                 raise
             self._builtin_setup = True
             return fedmsg.config.loopback(error.config, tell=False)
+
+    def _logging(self) -> dict[str, Any]:
+        """Return the logging settings, with the log on standard error where output is data."""
+        settings: dict[str, Any] = self.config.get("logging", {"version": 1})
+        if not self.logs_to_stderr:
+            return settings
+        handlers = {
+            name: {**handler, "stream": "ext://sys.stderr"}
+            if handler.get("stream") == "ext://sys.stdout"
+            else handler
+            for name, handler in settings.get("handlers", {}).items()
+        }
+        return {**settings, "handlers": handlers}
 
     def execute(self) -> int | None:
         """Run the command and return its exit status; Ctrl-C ends it with status 0."""

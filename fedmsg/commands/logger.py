@@ -40,6 +40,7 @@ class LoggerCommand(BaseCommand):
     """
 
     name = "fedmsg-logger"
+    logs_to_stderr = True
     extra_args = [
         (["--message"], {"dest": "logger_message", "help": "the message, instead of input"}),
         (

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import fedmsg
-from fedmsg.commands import BaseCommand, run_command
-from fedmsg.commands import rendering
+from fedmsg.commands import BaseCommand, rendering, run_command
 from fedmsg.commands.filters import TopicFilter, number_above_zero, pattern
+from fedmsg.core import FedMsgContext
 
 __all__ = ["TailCommand", "tail"]
 
@@ -32,6 +32,7 @@ class TailCommand(BaseCommand):
     """
 
     name = "fedmsg-tail"
+    logs_to_stderr = True
     extra_args = [
         (["--topic"], {"dest": "topic", "default": "", "help": "beginning of the topics wanted"}),
         (
@@ -159,7 +160,7 @@ class TailCommand(BaseCommand):
 
 
 @contextlib.contextmanager
-def _ending(context: fedmsg.FedMsgContext, seconds: float | None) -> Iterator[None]:
+def _ending(context: FedMsgContext, seconds: float | None) -> Iterator[None]:
     """End the listening after so many seconds, if any, and cleanly at SIGTERM."""
     timer = threading.Timer(seconds, context.destroy) if seconds is not None else None
     if timer is not None:

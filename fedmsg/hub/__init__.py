@@ -18,7 +18,7 @@ def main(
     consumers: Sequence[type] | None = None,
     producers: Sequence[type] | None = None,
     framework: bool = True,
-) -> None:
+) -> int | None:
     """Run consumers until a signal ends them (hub.md 1).
 
     Args:
@@ -48,3 +48,4 @@ def main(
             " overrides 'consume' needs the hub)"
         )
     relay.run(dict(options or {}), consumers[0], list(producers or []))
+    return None

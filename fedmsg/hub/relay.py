@@ -14,7 +14,6 @@ from ..consumers.relay import RelayConsumer
 from ..exceptions import ConfigurationError, FedmsgError
 from ..transports.forwarder import Counts, Forwarder
 from . import signals
-from .monitoring import MonitoringProducer
 
 _log = logging.getLogger("fedmsg.hub")
 

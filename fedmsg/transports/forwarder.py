@@ -18,7 +18,7 @@ import zmq
 
 from ..exceptions import ConfigurationError, NoEndpointAvailable
 from . import addresses
-from .zeromq import SocketOptions, ZmqPublisher
+from .zeromq import SocketOptions, ZmqPublisher, base_get
 
 _log = logging.getLogger("fedmsg.transports.forwarder")
 
@@ -190,24 +190,25 @@ class Forwarder:
 
     def _move(self, limit: int) -> int:
         """Forward up to ``limit`` messages that are here; return how many there were."""
-        recv, get, send = self._sub.recv, super(zmq.Socket, self._sub).get, self._out.transmit
+        recv, get, send = self._sub.recv, base_get(self._sub), self._out.transmit
         moved = 0
         try:
             while moved < limit:
                 frames = [recv(_NOBLOCK)]
                 while get(_RCVMORE):
                     frames.append(recv(_NOBLOCK))
-                send(frames)
+                # Counted first, so that who has received a message finds it counted.
+                self._moved += 1
                 moved += 1
+                send(frames)
         except zmq.Again:
             pass
-        self._moved += moved
         return moved
 
     def _drain(self) -> None:
         """Forward what is still on its way in, then stop listening, then what that left."""
         deadline = time.monotonic() + self._drain_seconds
-        while time.monotonic() < deadline and self._sub.poll(_QUIET * 1000):
+        while time.monotonic() < deadline and self._sub.poll(int(_QUIET * 1000)):
             self._move(_BURST)
         if time.monotonic() >= deadline:
             _log.warning("publishers kept sending for %g s; stopping", self._drain_seconds)

@@ -14,7 +14,7 @@ import zmq
 from ..exceptions import RelayUnavailable
 from . import addresses, forksafe
 from .limits import RateLimit
-from .zeromq import SocketOptions, ZmqPublisher, read_monitor
+from .zeromq import SocketOptions, ZmqPublisher, end_monitor, read_monitor
 
 _log = logging.getLogger("fedmsg.transports.relay")
 
@@ -183,7 +183,7 @@ class RelayPublisher(ZmqPublisher):
         deadline = time.monotonic() + (0 if self._waited else self._timeout)
         self._waited = True
         while not self.ready and time.monotonic() < deadline and self.socket is not None:
-            self.socket.poll(_WATCH_SECONDS * 1000, zmq.POLLIN)
+            self.socket.poll(int(_WATCH_SECONDS * 1000), zmq.POLLIN)
             self._service()
         return self.ready
 
@@ -232,8 +232,8 @@ class RelayPublisher(ZmqPublisher):
                 self.undelivered += remain
                 self._held.clear()
                 _log.error("%d messages were not delivered: no relay at %s", remain, self._where())
-            if self.socket is not None:
-                self.socket.disable_monitor()
+            if self.socket is not None and self._monitor is not None:
+                end_monitor(self.socket, self._monitor)
             self._monitor = None
             forksafe.discard(self._fd)
             watcher = self._watcher

@@ -7,6 +7,7 @@ its publisher goes away.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import selectors
 import socket
@@ -20,7 +21,7 @@ import zmq
 
 from ..exceptions import ConfigurationError
 from . import addresses
-from .zeromq import read_monitor
+from .zeromq import base_get, end_monitor, read_monitor
 
 _log = logging.getLogger("fedmsg.transports.subscriber")
 
@@ -66,7 +67,7 @@ def new_socket(
     context: zmq.Context[Any], topic: bytes, options: Iterable[tuple[int, int]]
 ) -> zmq.Socket[bytes]:
     """Return a SUB socket that is neither bound nor connected yet."""
-    sock = context.socket(zmq.SUB)
+    sock: zmq.Socket[bytes] = context.socket(zmq.SUB)
     for option, value in options:
         sock.setsockopt(option, value)
     sock.setsockopt(zmq.LINGER, 0)
@@ -145,7 +146,7 @@ class Subscriber:
             source.monitor = sock.get_monitor_socket(_EVENTS)
             self._selector.register(source.monitor.fd, selectors.EVENT_READ, source)
             self._hosts.setdefault(address.host, _Host()).sources.append(source)
-        self._selector.register(sock.fd, selectors.EVENT_READ, source)
+        self._selector.register(int(sock.fd), selectors.EVENT_READ, source)
 
     def frames(self) -> Iterator[tuple[str, str, Frames]]:
         """Yield ``(name, endpoint, frames)`` for ever, or until :meth:`stop`.
@@ -168,7 +169,7 @@ class Subscriber:
 
     def _drain(self, source: Source, ready: deque[Source]) -> Iterator[tuple[str, str, Frames]]:
         """Yield up to ``DRAIN`` messages; if there may be more, put the source back."""
-        recv, get = source.sock.recv, super(zmq.Socket, source.sock).get
+        recv, get = source.sock.recv, base_get(source.sock)
         name, endpoint = source.name, source.endpoint
         try:
             for _ in range(DRAIN):
@@ -220,10 +221,9 @@ class Subscriber:
         self._wake()
 
     def _wake(self) -> None:
-        try:
+        # Full: it will wake up anyway.  Closed: nobody waits any more.
+        with contextlib.suppress(OSError):
             self._wake_out.send(b"x")
-        except OSError:
-            pass  # full: it will wake up anyway; closed: nobody waits any more
 
     def _read_answers(self, ready: deque[Source]) -> None:
         """Connect the endpoints whose names are known now.
@@ -270,7 +270,7 @@ class Subscriber:
         self._selector.close()
         for source in self._sources:
             if source.monitor is not None:
-                source.sock.disable_monitor()
+                end_monitor(source.sock, source.monitor)
             source.sock.close(linger=0)
         self._wake_in.close()
         self._wake_out.close()

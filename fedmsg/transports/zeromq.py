@@ -80,7 +80,7 @@ class ZmqPublisher(Transport):
 
     def _new_socket(self, ipv6: bool) -> zmq.Socket[bytes]:
         """Return an XPUB socket with every option set, for options do nothing after a bind."""
-        sock = self._context.socket(zmq.XPUB)
+        sock: zmq.Socket[bytes] = self._context.socket(zmq.XPUB)
         sock.setsockopt(zmq.SNDHWM, self._options.high_water_mark)
         sock.setsockopt(zmq.RCVHWM, _PEER_QUEUE)
         sock.setsockopt(zmq.MAXMSGSIZE, _PEER_BYTES)
@@ -173,7 +173,7 @@ class ZmqPublisher(Transport):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
-                self.socket.poll(min(left, 0.05) * 1000, zmq.POLLIN)
+                self.socket.poll(int(min(left, 0.05) * 1000) + 1, zmq.POLLIN)
 
     def close(self, linger: float = 1.0) -> None:
         """See :meth:`Transport.close`.  Never waits: the context's termination does."""
@@ -260,6 +260,15 @@ class BindPublisher(ZmqPublisher):
         super().close(linger)
 
 
+def base_get(sock: zmq.Socket[bytes]) -> Callable[[int], Any]:
+    """Return ``get`` of pyzmq's base class, which takes a plain integer and looks at nothing else.
+
+    The one of zmq.Socket costs several times as much; it is called for every frame.
+    """
+    get: Callable[[int], Any] = super(zmq.Socket, sock).get
+    return get
+
+
 def bind_watched(sock: zmq.Socket[bytes], endpoint: str) -> int:
     """Bind and return the descriptor that listens, -1 for a transport without one.
 
@@ -272,8 +281,14 @@ def bind_watched(sock: zmq.Socket[bytes], endpoint: str) -> int:
         # The event is in the queue before bind returns.
         events = read_monitor(monitor)
     finally:
-        sock.disable_monitor()
+        end_monitor(sock, monitor)
     return events[-1][1] if events else -1
+
+
+def end_monitor(sock: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
+    """Stop monitoring ``sock``; an open monitor keeps the context from ending."""
+    sock.disable_monitor()
+    monitor.close(linger=0)
 
 
 def read_monitor(monitor: zmq.Socket[bytes]) -> list[tuple[int, int]]:

@@ -11,12 +11,20 @@ import threading
 import time
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from fedmsg import encoding
 from fedmsg.encoding import FedMsgEncoder, dumps, loads, nonfinite_path, pretty_dumps, printable
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """Processes started by a test find the same package as the test."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(encoding.__file__).parents[2]))
+
 
 Point = collections.namedtuple("Point", "x y")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import fedmsg.encoding
 from fedmsg.encoding import dumps, loads
 from fedmsg.encoding.sqla import expand, is_mapped, to_json
 
@@ -16,6 +18,13 @@ try:
     from sqlalchemy.orm.collections import attribute_mapped_collection
 except ImportError:
     sqlalchemy = None
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """Processes started by a test find the same package as the test."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(fedmsg.encoding.__file__).parents[2]))
+
 
 needs_sqlalchemy = pytest.mark.skipif(sqlalchemy is None, reason="SQLAlchemy is not installed")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +39,8 @@ def applied(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/usr/bin/fedmsg-something"])
     monkeypatch.setitem(vars(fedmsg.config), "__cache", {})
     monkeypatch.setattr(_loopback, "_told", False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(fedmsg.config.__file__).parents[1]))
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     found: list = []
     monkeypatch.setattr(fedmsg.commands, "dictConfig", found.append)
     return found
@@ -199,7 +201,6 @@ def test_closed_pipe(ending):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
     ) as process:
         process.stdout.close()
         process.stdin.close()

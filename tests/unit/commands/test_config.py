@@ -33,6 +33,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["fedmsg-config"])
     monkeypatch.setitem(vars(fedmsg.config), "__cache", {})
     monkeypatch.setattr(_loopback, "_told", False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(fedmsg.config.__file__).parents[1]))
     (tmp_path / "one.py").write_text(TEXT, encoding="utf-8")
     (tmp_path / "one.py").chmod(0o644)
     return tmp_path

@@ -1,0 +1,147 @@
+"""What ``fedmsg-tail`` prints, and which messages it chooses."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import fedmsg
+from fedmsg.commands import tail
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, config_file: Callable[..., str]) -> Run:
+    """A function that runs the command on given messages and returns its output."""
+
+    def call(messages: list[Any], *options: str, **config: Any) -> str:
+        def arriving(self: Any, **_kw: Any) -> Iterator[tuple[str, str, str, Any]]:
+            for message in messages:
+                yield "name", "endpoint", message.get("topic", "t"), message
+
+        output = io.StringIO()
+        monkeypatch.setattr(sys, "stdout", output)
+        monkeypatch.setattr(fedmsg.FedMsgContext, "tail_messages", arriving)
+        file = config_file(endpoints={}, **config)
+        monkeypatch.setattr(
+            sys, "argv", ["fedmsg-tail", f"--config-filename={file}", "--post-init-sleep=0",
+                          *options],
+        )  # fmt: skip
+        tail.TailCommand().execute()
+        return output.getvalue()
+
+    return call
+
+
+def test_default_is_the_repr(run: Run) -> None:
+    """The output ends with the message as Python shows it."""
+    assert run([{"topic": "topic"}]).endswith("{'topic': 'topic'}\n")
+
+
+def test_json_is_one_document_a_line(run: Run) -> None:
+    """And nothing else is on standard output."""
+    messages = [{"topic": "a", "msg": {"text": "\x1b[31m\u2028é\n"}}, {"topic": "b"}]
+    assert [json.loads(line) for line in run(messages, "--json").split("\n")[:-1]] == messages
+
+
+def test_pretty_has_a_readable_time_and_no_credentials(run: Run) -> None:
+    """Several lines through pprint."""
+    output = run([{"timestamp": 0, "signature": "S3CRET", "certificate": "C"}], "--pretty")
+    assert ("1970" in output, "S3CRET" in output) == (True, False)
+
+
+@pytest.mark.parametrize("stamp", ["text", None, 10**400, {}, float("nan")])
+def test_pretty_survives_any_timestamp(run: Run, stamp: Any) -> None:
+    """A timestamp that is no time is shown as it is."""
+    assert "after" in run([{"timestamp": stamp}, {"msg": "after"}], "--pretty")
+
+
+def test_query_prints_values(run: Run) -> None:
+    """Joined with commas; what is missing is None; an empty record prints nothing."""
+    output = run([{"msg": {"a": 1}, "i": 2}, {"msg": {"a": ""}}], "--query=msg.a, x")
+    assert [line.partition("] ")[2] for line in output.splitlines()] == ["1, None", ", None"]
+
+
+def test_query_shows_control_characters_as_escapes(run: Run) -> None:
+    """A message cannot move the cursor."""
+    assert "\\x1b[2J" in run([{"msg": "\x1b[2J"}], "--query=msg")
+
+
+def test_empty_query_result_prints_nothing(run: Run) -> None:
+    """As if the message had not come."""
+    assert run([{"msg": ""}], "--query=msg") == ""
+
+
+def test_really_pretty_has_colours(run: Run) -> None:
+    """The colours of Pygments' terminal formatter."""
+    pytest.importorskip("pygments")
+    assert '\x1b[33m"hello"\x1b[39;49;00m' in run([{"msg": "hello"}], "--really-pretty")
+
+
+def test_really_pretty_without_colours(run: Run) -> None:
+    """--color=never."""
+    assert '"msg":"hello"' in run(
+        [{"msg": "hello"}], "--really-pretty", "--color=never"
+    ).replace(": ", ":")
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ([], ["a.b", "c"]),
+        (["--exclude=^a"], ["c", "x._heartbeat"]),
+        (["--include=b$", "--exclude=nothing"], ["a.b"]),
+        (["--exclude="], []),
+    ],
+)
+def test_topics_are_filtered(run: Run, options: list[str], shown: list[str]) -> None:
+    """First --exclude, then --include; heart-beats are left out by default."""
+    messages = [{"topic": topic} for topic in ("a.b", "c", "x._heartbeat")]
+    if options and "exclude=^a" in options[0]:
+        options = [*options, "--include="]
+    output = run(messages, "--query=topic", *options)
+    assert [line.partition("] ")[2] for line in output.splitlines()] == shown
+
+
+def test_star_of_a_topic_is_cut(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--topic=a.*`` subscribes to ``a.``."""
+    seen = []
+    monkeypatch.setattr(fedmsg, "tail_messages", lambda **kw: seen.append(kw["topic"]) or [])
+    run([], "--topic=a.*")
+    assert seen == ["a."]
+
+
+def test_deep_nesting_does_not_end_it(run: Run) -> None:
+    """What Python cannot write again is reported, and the next message shown."""
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    output = run([{"msg": deep}, {"msg": "after"}])
+    while deep:
+        deep = deep.pop()  # freed one by one
+    assert "after" in output
+
+
+@pytest.mark.parametrize("options", [["--exclude=("], ["--count=0"], ["--count=x"], ["--for=x"]])
+def test_bad_options_are_usage_errors(
+    run: Run, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2."""
+    with pytest.raises(SystemExit) as stopped:
+        run([], *options)
+    assert stopped.value.code == 2
+
+
+def test_bad_pattern_in_a_file_is_named(run: Run) -> None:
+    """A pattern of a configuration file is an option's default: a usage error too."""
+    with pytest.raises(SystemExit) as stopped:
+        run([], exclusive_regexp="(")
+    assert stopped.value.code == 2

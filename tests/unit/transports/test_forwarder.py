@@ -1,0 +1,171 @@
+"""The forwarder: bytes pass unchanged, nothing is lost at the end, overflows are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+
+from fedmsg.exceptions import ConfigurationError, NoEndpointAvailable
+from fedmsg.transports.forwarder import Forwarder
+from fedmsg.transports.zeromq import SocketOptions
+
+Make = Callable[..., tuple[Forwarder, str, str]]
+
+
+@pytest.fixture
+def forwarder(address: Callable[[], str]) -> Iterator[Make]:
+    """A function that starts a forwarder and returns it with its two addresses."""
+    started: list[Forwarder] = []
+
+    def start(limit: int = 0, inbound: str = "", outbound: str = "") -> tuple[Forwarder, str, str]:
+        inbound, outbound = inbound or address(), outbound or address()
+        new = Forwarder([inbound], outbound, SocketOptions(high_water_mark=limit))
+        new.open()
+        new.start()
+        started.append(new)
+        return new, inbound, outbound
+
+    yield start
+    for each in started:
+        assert each.stop(0.0)
+
+
+@pytest.fixture
+def publisher(zmq_context: zmq.Context[Any]) -> Callable[[str], zmq.Socket[bytes]]:
+    """A function that returns a connected publishing socket that has a subscriber."""
+
+    def connect(endpoint: str) -> zmq.Socket[bytes]:
+        sock = zmq_context.socket(zmq.XPUB)
+        sock.setsockopt(zmq.SNDHWM, 0)
+        sock.connect(endpoint)
+        assert sock.poll(10_000), "the forwarder did not subscribe"
+        sock.recv()
+        return sock
+
+    return connect
+
+
+def join(publish: Callable[[bytes], Any], sub: Any) -> None:
+    """Publish until the subscriber receives, then read the rest of the probes."""
+    number = 0
+    while not sub.socket.poll(20):
+        number += 1
+        publish(b"%d" % number)
+    publish(b"end")
+    while sub.receive()[-1] != b"end":
+        pass
+
+
+@pytest.mark.parametrize("limit", [0, 100_000])
+@pytest.mark.parametrize("body", [b"\xff\x00 not utf-8", b'{ "b" : 1 }', b""])
+def test_bytes_pass_unchanged(
+    forwarder: Make, publisher: Any, subscriber: Any, limit: int, body: bytes
+) -> None:
+    """Nothing is decoded or encoded again, with either engine."""
+    _, inbound, outbound = forwarder(limit)
+    pub, sub = publisher(inbound), subscriber(outbound)
+    join(lambda text: pub.send_multipart([b"t", text]), sub)
+    pub.send_multipart([b"\xc3\xbc", body])
+    assert sub.receive() == [b"\xc3\xbc", body]
+
+
+@pytest.mark.parametrize("limit", [0, 100_000])
+def test_messages_are_counted(
+    forwarder: Make, publisher: Any, subscriber: Any, limit: int
+) -> None:
+    """The counters are messages, not frames."""
+    engine, inbound, outbound = forwarder(limit)
+    pub, sub = publisher(inbound), subscriber(outbound)
+    join(lambda text: pub.send_multipart([b"t", text]), sub)
+    before = engine.counts().received
+    for _ in range(100):
+        pub.send_multipart([b"t", b"x"])
+    for _ in range(100):
+        sub.receive()
+    assert engine.counts().received - before == 100
+
+
+@pytest.mark.parametrize("limit", [0, 100_000])
+def test_stop_delivers_what_has_arrived(
+    forwarder: Make, publisher: Any, subscriber: Any, limit: int
+) -> None:
+    """A burst that is on its way when the forwarder is told to stop still comes out."""
+    engine, inbound, outbound = forwarder(limit)
+    pub, sub = publisher(inbound), subscriber(outbound)
+    join(lambda text: pub.send_multipart([b"t", text]), sub)
+    for number in range(20_000):
+        pub.send_multipart([b"t", b"%d" % number])
+    assert engine.stop(20.0)
+    assert [sub.receive()[1] for _ in range(20_000)] == [b"%d" % n for n in range(20_000)]
+
+
+def test_a_stalled_subscriber_slows_nobody(
+    forwarder: Make, publisher: Any, subscriber: Any, zmq_context: zmq.Context[Any]
+) -> None:
+    """With a limit its overflow is counted, and the others receive every message."""
+    engine, inbound, outbound = forwarder(limit=50)
+    pub, sub = publisher(inbound), subscriber(outbound)
+    stalled: zmq.Socket[bytes] = zmq_context.socket(zmq.SUB)
+    stalled.setsockopt(zmq.RCVHWM, 1)
+    stalled.setsockopt(zmq.RCVBUF, 4096)
+    stalled.setsockopt(zmq.SUBSCRIBE, b"big")
+    stalled.connect(outbound)
+    join(lambda text: pub.send_multipart([b"t", text]), sub)
+    join(lambda text: pub.send_multipart([b"big", text]), _Either(stalled, sub))
+    received = 0
+    for _ in range(1000):
+        pub.send_multipart([b"big", b"x" * 20_000])
+        received += int(sub.receive()[0] == b"big")
+    assert (received, engine.counts().overflows > 0) == (1000, True)
+
+
+class _Either:
+    """Waits for the stalled subscriber to have joined, reading from the healthy one."""
+
+    def __init__(self, stalled: Any, sub: Any) -> None:
+        self.socket, self._sub = stalled, sub
+
+    def receive(self) -> list[bytes]:
+        frames: list[bytes] = self._sub.receive()
+        return frames
+
+
+def test_inbound_taken_is_an_error_that_names_it(
+    forwarder: Make, address: Callable[[], str]
+) -> None:
+    """A relay that cannot listen must not start."""
+    _, inbound, _ = forwarder()
+    with pytest.raises(NoEndpointAvailable, match=inbound):
+        Forwarder([inbound], address(), SocketOptions()).open()
+
+
+def test_outbound_taken_is_a_zmq_error(forwarder: Make, address: Callable[[], str]) -> None:
+    """The command tries the next address then."""
+    _, _, outbound = forwarder()
+    with pytest.raises(zmq.ZMQError):
+        Forwarder([address()], outbound, SocketOptions()).open()
+
+
+def test_failed_open_releases_the_ports(forwarder: Make, address: Callable[[], str]) -> None:
+    """What was bound before the failure can be bound again."""
+    _, _, outbound = forwarder()
+    inbound = address()
+    with pytest.raises(zmq.ZMQError):
+        Forwarder([inbound], outbound, SocketOptions()).open()
+    assert forwarder(inbound=inbound)[0].running
+
+
+def test_a_wildcard_can_be_bound(forwarder: Make, port: Callable[[], int], publisher: Any) -> None:
+    """``tcp://*:port`` listens on every interface."""
+    number = port()
+    forwarder(inbound=f"tcp://*:{number}")
+    assert publisher(f"tcp://127.0.0.1:{number}")
+
+
+def test_an_unknown_host_is_a_configuration_error(address: Callable[[], str]) -> None:
+    """The text names the host."""
+    with pytest.raises(ConfigurationError, match="no-such-host.invalid"):
+        Forwarder(["tcp://no-such-host.invalid:1"], address(), SocketOptions()).open()
