@@ -21,6 +21,7 @@ import zmq
 import fedmsg
 import fedmsg._loopback
 import fedmsg.config
+from parts import Relay
 
 #: Longest wait for something that should happen at once, seconds.
 DEADLINE = 20.0
@@ -239,3 +240,23 @@ def config_file(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def make_context() -> Iterator[Callable[..., fedmsg.FedMsgContext]]:
+    """A function that makes a FedMsgContext of its own; it is destroyed with the test."""
+    made: list[fedmsg.FedMsgContext] = []
+
+    def make(**config: Any) -> fedmsg.FedMsgContext:
+        made.append(fedmsg.FedMsgContext(**config))
+        return made[-1]
+
+    yield make
+    for context in made:
+        context.destroy()
+
+
+@pytest.fixture
+def relay(zmq_context: zmq.Context[Any]) -> Callable[..., Relay]:
+    """A function that starts the receiving half of a relay on an address."""
+    return lambda endpoint, subscribed=True: Relay(zmq_context, endpoint, subscribed)
