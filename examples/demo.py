@@ -37,38 +37,40 @@ COLOURS = ("36", "32", "33", "35")
 
 def application(ids: str) -> None:
     """An ordinary application: init, publish."""
-    with open(ids, "w") as sent:
-        fedmsg.init()
-        for number in range(APPLICATION_MESSAGES):
-            fedmsg.publish(
-                topic="order.new",
-                msg={"order": number, "total": 100 + number % 7},
-                modname="shop",
-                pre_fire_hook=lambda message: print(message["msg_id"], file=sent),
-            )
-            time.sleep(PACE)
+    fedmsg.init()
+    sent: list[str] = []
+    for number in range(APPLICATION_MESSAGES):
+        fedmsg.publish(
+            topic="order.new",
+            msg={"order": number, "total": 100 + number % 7},
+            modname="shop",
+            pre_fire_hook=lambda message: sent.append(message["msg_id"]),
+        )
+        time.sleep(PACE)
+    write_ids(ids, sent)
 
 
 def threads(ids: str) -> None:
     """Two threads; each has a context of its own, made by its first publish."""
-    with open(ids, "w") as sent:
+    sent: list[str] = []
 
-        def work(name: str) -> None:
-            for number in range(THREAD_MESSAGES):
-                fedmsg.publish(
-                    topic=f"job.{name}",
-                    msg={"job": number},
-                    modname="worker",
-                    pre_fire_hook=lambda message: print(message["msg_id"], file=sent),
-                )
-                time.sleep(2 * PACE)
-            fedmsg.destroy()
+    def work(name: str) -> None:
+        for number in range(THREAD_MESSAGES):
+            fedmsg.publish(
+                topic=f"job.{name}",
+                msg={"job": number},
+                modname="worker",
+                pre_fire_hook=lambda message: sent.append(message["msg_id"]),
+            )
+            time.sleep(2 * PACE)
+        fedmsg.destroy()
 
-        both = [threading.Thread(target=work, args=(name,)) for name in ("left", "right")]
-        for thread in both:
-            thread.start()
-        for thread in both:
-            thread.join()
+    both = [threading.Thread(target=work, args=(name,)) for name in ("left", "right")]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    write_ids(ids, sent)
 
 
 def subscriber(ids: str) -> None:
@@ -216,6 +218,12 @@ def log_lines(name: str) -> Iterator[str]:
         lines = log.read().splitlines()
     for number in range(LOG_LINES):
         yield lines[number % len(lines)] + "\n"
+
+
+def write_ids(name: str, ids: list[str]) -> None:
+    """Note what a publisher has sent."""
+    with open(name, "w") as file:
+        file.writelines(f"{each}\n" for each in ids)
 
 
 def read_ids(name: str) -> set[str]:

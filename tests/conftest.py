@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -260,3 +261,21 @@ def make_context() -> Iterator[Callable[..., fedmsg.FedMsgContext]]:
 def relay(zmq_context: zmq.Context[Any]) -> Callable[..., Relay]:
     """A function that starts the receiving half of a relay on an address."""
     return lambda endpoint, subscribed=True: Relay(zmq_context, endpoint, subscribed)
+
+
+@pytest.fixture
+def default_ports() -> Iterator[None]:
+    """The ports of the built-in set-up, which only one test of this machine can use at a time."""
+    import fcntl
+
+    with open(Path(tempfile.gettempdir()) / "fedmsg-tests-default-ports.lock", "w") as lock:
+
+        def locked() -> bool:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        wait_until(locked, "the ports of the built-in set-up", 120)
+        yield

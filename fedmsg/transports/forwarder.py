@@ -233,16 +233,20 @@ class _Outlet(ZmqPublisher):
     def bind(self, target: str) -> None:
         """Bind literally.
 
+        For libzmq's proxy it is a PUB socket: the proxy would wake up for ever over subscriptions
+        that an XPUB socket shows and nobody reads.
+
         Raises:
             zmq.ZMQError: the address cannot be bound.
         """
+        self._kind = zmq.XPUB if self._options.high_water_mark else zmq.PUB
         sock = self._new_socket(addresses.is_ipv6(target))
         self._use(sock)
         sock.bind(target)
 
     def service(self) -> None:
         """Read what subscribers sent, from time to time."""
-        if time.monotonic() >= self._service_at:
+        if self._kind == zmq.XPUB and time.monotonic() >= self._service_at:
             self._service()
 
     def transmit(self, frames: Sequence[bytes]) -> None:

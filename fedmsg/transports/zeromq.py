@@ -60,6 +60,8 @@ class ZmqPublisher(Transport):
         subscriptions: how many there are now (a subscriber may have several, or share none).
     """
 
+    _kind: int = zmq.XPUB
+
     def __init__(
         self, context: zmq.Context[Any], name: str, endpoints: Sequence[str], options: SocketOptions
     ) -> None:
@@ -79,14 +81,15 @@ class ZmqPublisher(Transport):
         raise NoPublisher(f"the publisher for {self.name!r} is closed; call fedmsg.init() again")
 
     def _new_socket(self, ipv6: bool) -> zmq.Socket[bytes]:
-        """Return an XPUB socket with every option set, for options do nothing after a bind."""
-        sock: zmq.Socket[bytes] = self._context.socket(zmq.XPUB)
+        """Return a socket with every option set, for options do nothing after a bind."""
+        sock: zmq.Socket[bytes] = self._context.socket(self._kind)
         sock.setsockopt(zmq.SNDHWM, self._options.high_water_mark)
         sock.setsockopt(zmq.RCVHWM, _PEER_QUEUE)
         sock.setsockopt(zmq.MAXMSGSIZE, _PEER_BYTES)
         sock.setsockopt(zmq.LINGER, self._options.linger)
-        sock.setsockopt(zmq.XPUB_VERBOSER, 1)
-        if self._options.high_water_mark:
+        if self._kind == zmq.XPUB:
+            sock.setsockopt(zmq.XPUB_VERBOSER, 1)
+        if self._kind == zmq.XPUB and self._options.high_water_mark:
             sock.setsockopt(zmq.XPUB_NODROP, 1)
         if ipv6:
             sock.setsockopt(zmq.IPV6, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -169,3 +171,16 @@ def test_an_unknown_host_is_a_configuration_error(address: Callable[[], str]) ->
     """The text names the host."""
     with pytest.raises(ConfigurationError, match="no-such-host.invalid"):
         Forwarder(["tcp://no-such-host.invalid:1"], address(), SocketOptions()).open()
+
+
+@pytest.mark.parametrize("limit", [0, 100_000])
+def test_an_idle_forwarder_does_nothing(
+    forwarder: Make, publisher: Any, subscriber: Any, limit: int
+) -> None:
+    """With peers connected and nothing to forward it uses no processor time."""
+    _, inbound, outbound = forwarder(limit)
+    pub, sub = publisher(inbound), subscriber(outbound)
+    join(lambda text: pub.send_multipart([b"t", text]), sub)
+    before = time.process_time()
+    threading.Event().wait(1.0)
+    assert time.process_time() - before < 0.5

@@ -1,0 +1,187 @@
+"""Together on one bus with the released 1.1.7, which runs in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
+
+SCRIPTS = Path(__file__).parent / "scripts"
+OURS = os.path.dirname(sys.executable)
+COUNT = 10_000
+TEXT = "grüße \u2028 日本 \U0001f600"
+TOPIC = "thé.日本"
+
+
+@pytest.fixture(scope="session")
+def peer() -> str:
+    """The directory of 1.1.7's commands; made by ``make peer``."""
+    found = os.environ.get("FEDMSG_PEER", "")
+    if not os.path.exists(os.path.join(found, "fedmsg-relay")) or not found:
+        if os.environ.get("CI"):
+            pytest.fail("FEDMSG_PEER does not name the commands of fedmsg 1.1.7")
+        pytest.skip("fedmsg 1.1.7 is not installed here; see `make peer`")
+    return found
+
+
+class Program:
+    """A process with pipes; what it prints goes to a file."""
+
+    def __init__(self, arguments: list[str], folder: Path) -> None:
+        self.path = folder / f"{len(list(folder.iterdir()))}.out"
+        with open(self.path, "wb") as output:
+            self.process = subprocess.Popen(
+                arguments, stdin=subprocess.PIPE, stdout=output, stderr=output,
+                env={**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONIOENCODING": "utf-8"},
+            )  # fmt: skip
+
+    @property
+    def output(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+    def say(self) -> None:
+        """Send an empty line."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+
+    def received(self) -> list[list[Any]]:
+        """Return what a tail printed, without probes."""
+        lines = [line for line in self.output.split("\n")[:-1] if line.startswith("[")]
+        return [item for item in map(json.loads, lines) if not item[0].endswith("probe")]
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """A function that starts a program; all are killed at the end."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    started: list[Program] = []
+
+    def run(*arguments: str) -> Program:
+        started.append(Program(list(arguments), folder))
+        return started[-1]
+
+    yield run
+    for each in started:
+        each.close()
+
+
+@pytest.fixture
+def settings(address: Callable[[], str]) -> dict[str, Any]:
+    """A configuration that both versions understand."""
+    return {
+        "endpoints": {"pub": [address()], "relay_outbound": [address()]},
+        "relay_inbound": address(),
+        "zmq_enabled": True,
+        "high_water_mark": 0,
+        "io_threads": 1,
+        "post_init_sleep": 0.5,
+        "zmq_linger": 2000,
+        "topic_prefix": "org.fedoraproject",
+        "environment": "dev",
+        "active": False,
+        "sign_messages": False,
+        "validate_signatures": False,
+    }
+
+
+@pytest.fixture
+def config_path(settings: dict[str, Any], tmp_path: Path) -> Path:
+    """The same as a file, where both find it without being told."""
+    folder = tmp_path / "cwd" / "fedmsg.d"
+    folder.mkdir()
+    path = folder / "bus.py"
+    path.write_text(f"config = {settings!r}\n")
+    return path
+
+
+def script(where: str, name: str) -> list[str]:
+    """Return the command line of a script, run by one of the two versions."""
+    return [os.path.join(where, "python"), str(SCRIPTS / name)]
+
+
+@pytest.mark.usefixtures("config_path")
+@pytest.mark.parametrize("direction", ["old to new", "new to old"])
+def test_publish_and_tail(
+    peer: str, start: Callable[..., Program], settings: dict[str, Any],
+    eventually: Callable[..., Any], direction: str,
+) -> None:  # fmt: skip
+    """10,000 messages, bound and connected directly: all arrive, in order."""
+    sender, receiver = (peer, OURS) if direction == "old to new" else (OURS, peer)
+    tail = start(*script(receiver, "tail.py"), json.dumps({**settings, "mute": True}))
+    publisher = start(
+        *script(sender, "publish.py"), json.dumps({**settings, "name": "pub"}), str(COUNT),
+        TOPIC, TEXT,
+    )  # fmt: skip
+    check(publisher, tail, eventually)
+
+
+def check(publisher: Program, tail: Program, eventually: Callable[..., Any]) -> None:
+    """See a probe arrive, let the publisher go, and compare."""
+    eventually(lambda: "probe" in tail.output, "a probe", 30)
+    publisher.say()
+    eventually(lambda: "published" in publisher.output, "all published", 60)
+    eventually(lambda: len(tail.output) and len(tail.received()) >= COUNT, "all received", 60)
+    publisher.say()
+    topic = f"org.fedoraproject.dev.test.{TOPIC}"
+    assert tail.received() == [[topic, {"n": n, "text": TEXT}] for n in range(COUNT)]
+
+
+@pytest.mark.parametrize(("relay", "sender"), [("new", "old"), ("old", "new")])
+def test_logger_through_a_relay(
+    peer: str, start: Callable[..., Program], config_path: Path,
+    eventually: Callable[..., Any], relay: str, sender: str,
+) -> None:  # fmt: skip
+    """Old logger, our relay, old tail; and our logger, old relay, our tail."""
+    where = {"old": peer, "new": OURS}
+    option = f"--config-filename={config_path}"
+    start(os.path.join(where[relay], "fedmsg-relay"), option)
+    tail = start(*script(where[sender], "tail.py"), json.dumps({"mute": True}))
+    lines = [f"line {number} {TEXT.replace(chr(0x2028), ' ')}" for number in range(200)]
+
+    def logged(text: str) -> None:
+        subprocess.run(
+            [os.path.join(where[sender], "fedmsg-logger"), option], input=text, text=True,
+            check=True, timeout=60, encoding="utf-8", stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        )  # fmt: skip
+
+    def joined() -> bool:
+        try:
+            logged("joining\n")
+        except subprocess.CalledProcessError:
+            return False
+        return bool(tail.received())
+
+    eventually(joined, "a line at the tail", 60)
+    logged("\n".join(lines))
+    eventually(lambda: tail.received()[-1][1] == {"log": lines[-1]}, "the last line", 30)
+    texts = [message["log"] for _, message in tail.received()]
+    assert texts[texts.index(lines[0]) :] == lines
+
+
+def test_canonical_json_is_the_same(peer: str) -> None:
+    """1,000 generated values, byte for byte."""
+    old, new = (
+        subprocess.run(
+            script(where, "values.py"), capture_output=True, check=True, timeout=60,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        ).stdout  # fmt: skip
+        for where in (peer, OURS)
+    )
+    assert (len(old.splitlines()), old) == (1000, new)
