@@ -6,7 +6,7 @@
 PYTHON ?= python3
 PEER_PYTHON ?= $(call python_of,3.11)
 PYTEST_ARGS ?=
-TEST_EXTRAS ?= commands,docs,sql,test
+TEST_EXTRAS ?= commands,docs,sql,srv,test
 TOX_ENVS ?= py310,py312,py313
 # How long a trial lasts, in seconds.
 FEDMSG_TRIAL_SECONDS ?= 10
@@ -114,8 +114,7 @@ docs: $(VENV)/.installed
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 bench: $(VENV)/.installed
-	@for file in benchmarks/bench_*.py; do \
-	echo "== $$file"; $(BIN)/python "$$file" $(BENCH_ARGS) || exit 1; done
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 # A trial may take a minute more than it lasts.
 soak: $(VENV)/.installed

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 import weakref
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -37,6 +38,7 @@ class Tail:
     log: logging.Logger
     rejected: Counter[str]
     _tails: weakref.WeakSet[Any]
+    _polled: weakref.WeakSet[Any]
     _reject_limit: RateLimit
 
     def tail_messages(
@@ -117,13 +119,21 @@ class Tail:
         text = f"!! invalid message received: {_shown(error.msg)} ({reason})"
         if self._reject_limit.suppressed:
             text += f"; {self._reject_limit.suppressed} more were not shown"
+        caller = sys._getframe(2)
         try:
-            warnings.warn(text, UserWarning, stacklevel=3)
+            # Every text differs: the interpreter's memory of warnings shown would grow for ever,
+            # so this one is given a memory of its own.
+            warnings.warn_explicit(
+                text,
+                UserWarning,
+                caller.f_code.co_filename,
+                caller.f_lineno,
+                caller.f_globals.get("__name__"),
+                registry={},
+            )
         except UserWarning:
             # The application turned warnings into errors; a message must not end its loop.
             self.log.warning("%s", text)
-        # Every text differs: the interpreter's memory of warnings shown would grow for ever.
-        globals().get("__warningregistry__", {}).clear()
 
     # -- names that applications reach into ----------------------------------------------------
 
@@ -132,34 +142,44 @@ class Tail:
     ) -> tuple[zmq.Poller, dict[Any, tuple[str, str]]]:
         """Return a poller, and its sockets with the ``(name, endpoint)`` of each.
 
-        Names that do not resolve within ``timeout`` are left out.
+        Names that do not resolve within ``timeout`` are left out, and malformed endpoints.
         """
-        from .transports import addresses
-        from .transports.subscriber import attach, new_socket
+        from .transports import subscriber
 
         self._needs_zmq()
         poller, subs = zmq.Poller(), {}
         pairs = transports.subscriber_options(self.c)
-        for name, endpoint in self._endpoints():
-            address = addresses.parse(endpoint)
-            host = addresses.lookup_within(address, self.c.get("timeout") or 0)
-            if host is None:
-                self.log.warning("Couldn't resolve %r", endpoint)
-                continue
-            sock = new_socket(self.context, topic.encode("utf-8"), pairs)
-            attach(sock, address, host, passive)
-            poller.register(sock, zmq.POLLIN)
-            subs[sock] = (name, endpoint)
+        timeout = self.c.get("timeout") or 0
+        try:
+            for name, endpoint, address, host in subscriber.resolved(
+                self._endpoints(), timeout, passive
+            ):
+                sock = subscriber.new_socket(self.context, topic.encode("utf-8"), pairs)
+                subs[sock] = (name, endpoint)
+                self._polled.add(sock)
+                if subscriber.attach(sock, name, address, host, passive):
+                    poller.register(sock, zmq.POLLIN)
+                else:
+                    self._close_subs([subs.popitem()[0]])
+        except BaseException:
+            self._close_subs(subs)
+            raise
         return poller, subs
 
     def _poll(self, poller: zmq.Poller, subs: dict[Any, tuple[str, str]]) -> Iterator[Message]:
-        """Yield what arrives on the sockets of :meth:`_create_poller`."""
-        while True:
-            for sock, _ in poller.poll():
-                try:
-                    yield self._run_socket(sock, *subs[sock])
-                except ValidationError as error:
-                    self._reject(error)
+        """Yield what arrives on the sockets of :meth:`_create_poller`; ends with the context."""
+        try:
+            while True:
+                for sock, _ in poller.poll():
+                    try:
+                        yield self._run_socket(sock, *subs[sock])
+                    except ValidationError as error:
+                        self._reject(error)
+        except zmq.ContextTerminated:
+            self._close_subs(subs)
+        except zmq.ZMQError:
+            if self.context is not None:
+                raise
 
     def _run_socket(self, sock: Any, name: str, ep: str, watched_names: Any = None) -> Message:
         """Receive one message.
@@ -170,7 +190,7 @@ class Tail:
         topic, message = self._accepter()(sock.recv_multipart())
         return name, ep, topic, message
 
-    def _close_subs(self, subs: dict[Any, Any]) -> None:
+    def _close_subs(self, subs: Iterable[Any]) -> None:
         """Close every socket of :meth:`_create_poller`."""
         for sock in subs:
             sock.close(linger=0)
@@ -220,13 +240,18 @@ class _Tailing:
         if owner.context is None:
             return
         accept = owner._accepter()
-        self._subscriber = subscriber = Subscriber(
-            owner.context,
-            owner._endpoints(),
-            self._topic.encode("utf-8"),
-            transports.subscriber_options(owner.c),
-            bind=self._passive,
-        )
+        try:
+            self._subscriber = subscriber = Subscriber(
+                owner.context,
+                owner._endpoints(),
+                self._topic.encode("utf-8"),
+                transports.subscriber_options(owner.c),
+                bind=self._passive,
+            )
+        except zmq.ZMQError:
+            if owner.context is None:  # destroyed meanwhile, by another thread
+                return
+            raise
         try:
             for name, endpoint, frames in subscriber.frames():
                 try:
@@ -237,6 +262,12 @@ class _Tailing:
                 yield name, endpoint, topic, message
         finally:
             subscriber.close()
+
+    def abandon(self) -> Subscriber | None:
+        """In a forked child: leave the sockets to the parent; return what must not be collected."""
+        if self._subscriber is not None:
+            self._subscriber.abandon()
+        return self._subscriber
 
     def end(self) -> None:
         """Make the generator stop, whichever thread iterates it."""

@@ -33,8 +33,11 @@ _NONFINITE = re.compile(r"[:,\[](?:NaN|-?Infinity)")
 
 #: Contexts that are not destroyed yet, and clean-up that runs in the background.
 _live: weakref.WeakSet[FedMsgContext] = weakref.WeakSet()
-_releasing: set[threading.Thread] = set()
-_inherited: list[FedMsgContext] = []
+_releasing: dict[threading.Thread, float] = {}
+#: In a forked child: what belongs to the parent, kept from being collected.
+_inherited: list[Any] = []
+#: For so many seconds another thread may close the sockets of its poller.
+_OTHERS_CLOSE = 0.2
 
 
 class FedMsgContext(Tail):
@@ -71,10 +74,13 @@ class FedMsgContext(Tail):
         self._i = 0
         self._lock = threading.Lock()
         self._tails: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._polled: weakref.WeakSet[Any] = weakref.WeakSet()
         self._log_limit = RateLimit()
         self._reject_limit = RateLimit(REPORTS_A_MINUTE)
         self.rejected: Counter[str] = Counter()
-        if not config.get("name") and not active:
+        if active:
+            config.setdefault("name", "relay_inbound")
+        elif not config.get("name"):
             config["name"] = self._guess_name()
         self.context: Any = zmq.Context(io_threads)
         self.context.set(zmq.MAX_SOCKETS, _MAX_SOCKETS)
@@ -156,7 +162,7 @@ class FedMsgContext(Tail):
             pre_fire_hook(message)
         body = encoding.dumps(message)
         if "NaN" in body or "Infinity" in body or not topic.isprintable():
-            self._warn_unusual(message, topic, body)
+            self._warn_unusual(topic, body)
         if self._transport is None:
             raise self._no_publisher()
         self._transport.send(topic.encode("utf-8"), body.encode("ascii"))
@@ -170,23 +176,26 @@ class FedMsgContext(Tail):
 
     def _store_and_sign(self, message: dict[str, Any], store: Any) -> dict[str, Any]:
         """Number, sign and keep the message (core.md 2.3, steps 6 to 7)."""
-        updates = hasattr(store, "update")
+        signing, updates = self.c.get("sign_messages"), hasattr(store, "update")
+        # First, so that without one nothing is stored.
+        credential = self._credential() if signing else {}
         if store and updates:
             message = store.add(message)
-        if self.c.get("sign_messages"):
-            message = self._sign(message)
+        if signing:
+            message = self._sign(message, credential)
         if store and updates:
             store.update(message)
         elif store:
             message = store.add(message)
+        if not isinstance(message, dict):
+            raise TypeError(f"the persistent_store or the signer returned {message!r}, not a dict")
         return message
 
-    def _sign(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _sign(self, message: dict[str, Any], credential: dict[str, Any]) -> dict[str, Any]:
         from . import crypto
 
         config = {key: value for key, value in self.c.items() if key != "message"}
-        config.update(self._credential())
-        return crypto.sign(message, **config)
+        return crypto.sign(message, **{**config, **credential})
 
     def _credential(self) -> dict[str, Any]:
         """Return the keys that tell the signer what to sign with.
@@ -206,10 +215,10 @@ class FedMsgContext(Tail):
             index = str(config.get("name"))
         return {"certname": config["certnames"][index]}
 
-    def _warn_unusual(self, message: dict[str, Any], topic: str, body: str) -> None:
+    def _warn_unusual(self, topic: str, body: str) -> None:
         """Log what subscribers outside Python cannot read, or will reject."""
         if _NONFINITE.search(body):
-            path = encoding.nonfinite_path(message)
+            path = encoding.nonfinite_path(encoding.loads(body))
             if path is not None and self._log_limit.allow():
                 self.log.warning("%s is NaN or infinite: the message is not legal JSON", path)
         if envelope.has_control_characters(topic) and self._log_limit.allow():
@@ -217,7 +226,9 @@ class FedMsgContext(Tail):
 
     def _no_publisher(self) -> NoPublisher:
         name = self.c.get("name")
-        if self.context is None:
+        if self._pid != os.getpid():
+            why = "it belongs to the parent process; fedmsg.publish() makes one for this process"
+        elif self.context is None:
             why = "it has been destroyed; call fedmsg.init() again"
         elif self.c.get("mute"):
             why = "it was made with mute=True, for listening only"
@@ -244,13 +255,13 @@ class FedMsgContext(Tail):
         if hasattr(self, "publisher"):
             self.publisher = None
         _live.discard(self)
-        linger = max(0, self.c.get("zmq_linger", 1000)) / 1000
+        linger = self._linger()
         deadline = time.monotonic() + linger
         for tail in list(self._tails):
             tail.end()
         if self._transport is not None:
             self._transport.close(linger)
-        if not _terminate(context, deadline + 1.0):
+        if not self._terminate(context, deadline + 1.0):
             self.log.error("a socket made outside fedmsg keeps its zmq context open")
         elif linger and self._transport is not None and time.monotonic() >= deadline:
             self.log.warning("zmq_linger (%g s) ran out: messages may not have left", linger)
@@ -265,42 +276,64 @@ class FedMsgContext(Tail):
         self.context = None
         thread = threading.Thread(target=heir._release, name="fedmsg-release", daemon=True)
         try:
-            _releasing.add(thread)
+            _releasing[thread] = time.monotonic() + heir._linger() + 1.0
             thread.start()
-        except RuntimeError:  # the interpreter is going away and takes everything with it
-            _releasing.discard(thread)
+        except RuntimeError:  # no new threads while the interpreter waits for the last ones
+            _releasing.pop(thread, None)
+            heir.destroy()
 
     def _release(self) -> None:
         try:
             self.destroy()
         finally:
-            _releasing.discard(threading.current_thread())
+            _releasing.pop(threading.current_thread(), None)
 
+    def _terminate(self, context: zmq.Context[Any], deadline: float) -> bool:
+        """Terminate a zmq context; return whether that is done before ``deadline`` (monotonic)."""
+        thread = threading.Thread(target=context.term, name="fedmsg-term", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no new threads while the interpreter goes away
+            context.destroy(linger=0)
+            return True
+        if self._polled:
+            # A thread that polls them has been woken and closes them itself.
+            thread.join(_OTHERS_CLOSE)
+            self._close_subs(dict.fromkeys(self._polled))
+        thread.join(max(0.0, deadline - time.monotonic()))
+        return not thread.is_alive()
 
-def _terminate(context: zmq.Context[Any], deadline: float) -> bool:
-    """Terminate a zmq context; False if that is not done when ``deadline`` (monotonic) comes."""
-    thread = threading.Thread(target=context.term, name="fedmsg-term", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # no new threads while the interpreter goes away
-        context.destroy(linger=0)
-        return True
-    thread.join(max(0.0, deadline - time.monotonic()))
-    return not thread.is_alive()
+    def _linger(self) -> float:
+        """Return ``zmq_linger`` in seconds."""
+        return max(0, self.c.get("zmq_linger", 1000)) / 1000  # type: ignore[no-any-return]
+
+    def _abandon(self) -> None:
+        """In a forked child: none of the parts is ours, or in a known state."""
+        _inherited.append((self, self.__dict__.copy()))
+        for tail in list(self._tails):
+            _inherited.append(tail.abandon())
+        self._lock = threading.Lock()
+        self.context = self._transport = None
+        if hasattr(self, "publisher"):
+            self.publisher = None
 
 
 def _destroy_all() -> None:
     """At exit: deliver what is queued, each context within its bound."""
     for context in list(_live):
-        if context._pid == os.getpid():
+        try:
             context.destroy()
-    for thread in list(_releasing):
-        thread.join(2.0)
+        except Exception:
+            # The others still have something to deliver.
+            context.log.exception("a context could not be destroyed")
+    for thread, until in list(_releasing.items()):
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 def _forget_parent() -> None:
     """In a forked child: the contexts of the parent are not to be touched, not even collected."""
-    _inherited.extend(_live)
+    for context in list(_live):
+        context._abandon()
     _live.clear()
     _releasing.clear()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import random
 import signal
@@ -18,15 +19,16 @@ from typing import Any, ClassVar
 
 import pytest
 import zmq
+from fixtures import listen, listener, make_context, publisher, relay, stalled  # noqa: F401
 
 import fedmsg
 import fedmsg._loopback
 import fedmsg.config
-from parts import Relay
 
 #: Longest wait for something that should happen at once, seconds.
 DEADLINE = 20.0
 _given_ports: set[int] = set()
+_leaked: set[threading.Thread] = set()
 
 
 def wait_until(condition: Callable[[], Any], what: str = "", timeout: float = DEADLINE) -> Any:
@@ -94,7 +96,11 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     yield
     fedmsg.destroy()
     _reset()
-    wait_until(lambda: not _our_threads(), "the end of fedmsg's threads", 5.0)
+    try:
+        wait_until(lambda: not _our_threads(), "the end of fedmsg's threads", 5.0)
+    finally:
+        # Blamed on one test only.
+        _leaked.update(_our_threads())
 
 
 def _reset() -> None:
@@ -104,12 +110,17 @@ def _reset() -> None:
     fedmsg.config.conf._loaded = False
     fedmsg._remembered = ({}, 0)
     fedmsg._loopback._told = False
+    for name in ("fedmsg", "moksha"):  # commands set them up for streams of the test
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
 
 
-def _our_threads() -> list[str]:
+def _our_threads() -> set[threading.Thread]:
     # A look-up cannot be interrupted; its thread is a daemon.
-    names = [thread.name for thread in threading.enumerate()]
-    return [name for name in names if name.startswith("fedmsg-") and "-lookup-" not in name]
+    found = {thread for thread in threading.enumerate() if thread.name.startswith("fedmsg-")}
+    return {thread for thread in found if "-lookup-" not in thread.name} - _leaked
 
 
 @pytest.fixture
@@ -241,26 +252,6 @@ def config_file(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
-
-
-@pytest.fixture
-def make_context() -> Iterator[Callable[..., fedmsg.FedMsgContext]]:
-    """A function that makes a FedMsgContext of its own; it is destroyed with the test."""
-    made: list[fedmsg.FedMsgContext] = []
-
-    def make(**config: Any) -> fedmsg.FedMsgContext:
-        made.append(fedmsg.FedMsgContext(**config))
-        return made[-1]
-
-    yield make
-    for context in made:
-        context.destroy()
-
-
-@pytest.fixture
-def relay(zmq_context: zmq.Context[Any]) -> Callable[..., Relay]:
-    """A function that starts the receiving half of a relay on an address."""
-    return lambda endpoint, subscribed=True: Relay(zmq_context, endpoint, subscribed)
 
 
 @pytest.fixture

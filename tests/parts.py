@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import zmq
@@ -35,36 +40,143 @@ def relayed(endpoint: str | list[str], **changes: Any) -> dict[str, Any]:
     return settings(active=True, relay_inbound=endpoint, **changes)
 
 
-class Relay:
-    """The receiving half of a relay: a SUB socket that is bound."""
+def publish(context: Any, names: Iterable[object]) -> None:
+    """Publish one message for each name."""
+    for name in names:
+        context.publish(topic=str(name), msg={}, modname="t")
 
-    def __init__(self, context: zmq.Context[Any], endpoint: str, subscribed: bool = True) -> None:
+
+class Relay:
+    """The receiving half of a relay: a bound SUB socket, in a thread.
+
+    A SUB socket subscribes at publishers that come or come back only while somebody uses it.
+
+    Args:
+        endpoint: where it binds, or connects to.
+        subscribed: to everything, or to nothing.
+        bind: False for what any subscriber does.
+    """
+
+    def __init__(self, endpoint: str, subscribed: bool = True, bind: bool = True) -> None:
         self.endpoint = endpoint
-        self.socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
-        self.socket.setsockopt(zmq.RCVHWM, 0)
-        self.socket.setsockopt(zmq.LINGER, 0)
+        self._messages: queue.Queue[list[bytes]] = queue.Queue()
+        self._closing = threading.Event()
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.RCVHWM, 0)
+        self._socket.setsockopt(zmq.LINGER, 0)
         if subscribed:
-            self.socket.setsockopt(zmq.SUBSCRIBE, b"")
-        self.socket.bind(endpoint)
+            self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+        (self._socket.bind if bind else self._socket.connect)(endpoint)
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            if self._socket.poll(10):
+                self._messages.put(self._socket.recv_multipart())
+        self._socket.close(linger=0)
+        self._context.term()
 
     def receive(self, timeout: float = PATIENCE) -> list[bytes]:
-        """Return the frames of the next message; fail if none comes in time."""
-        assert self.socket.poll(timeout * 1000), f"no message within {timeout} s"
-        return self.socket.recv_multipart()
+        """Return the frames of the next message; queue.Empty if none comes in time."""
+        return self._messages.get(timeout=timeout)
 
     def topics(self, count: int, timeout: float = PATIENCE) -> list[str]:
         """Return the last part of the topics of the next ``count`` messages."""
-        return [
-            self.receive(timeout)[0].decode().rpartition(".")[2] for _ in range(count)
-        ]
+        return [self.receive(timeout)[0].decode().rpartition(".")[2] for _ in range(count)]
 
     def is_idle(self, seconds: float = 0.3) -> bool:
         """Return whether nothing arrives for a while."""
-        return not self.socket.poll(seconds * 1000)
+        try:
+            self._messages.get(timeout=seconds)
+        except queue.Empty:
+            return True
+        return False
 
     def close(self) -> None:
-        """Go away, and give the port back."""
-        self.socket.close(linger=0)
+        """Go away, and give the port back; idempotent."""
+        self._closing.set()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the relay of the test did not end"
+
+
+class Stalled:
+    """A subscriber to everything, by hand (ZMTP 3.0), that never reads after the handshake."""
+
+    _GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+    _READY = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"
+
+    def __init__(self, endpoint: str) -> None:
+        self.socket = socket.socket()
+        self.socket.settimeout(PATIENCE)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.connect(("127.0.0.1", int(endpoint.rpartition(":")[2])))
+        self.socket.sendall(self._GREETING)
+        received = b""
+        while len(received) < len(self._GREETING):
+            received += self.socket.recv(64)
+        self.socket.sendall(self._READY)
+        self.send(b"\x01")
+
+    def send(self, frame: bytes) -> None:
+        """Send a message of one frame; ``\x01`` and a topic is a subscription."""
+        head = bytes([2]) + len(frame).to_bytes(8, "big") if len(frame) > 255 else None
+        self.socket.sendall((head or bytes([0, len(frame)])) + frame)
+
+    def close(self) -> None:
+        """Go away."""
+        self.socket.close()
+
+
+class SlowLink:
+    """Forwards one TCP connection after another, each held up at its beginning."""
+
+    def __init__(self, target: str, seconds: float) -> None:
+        self._target = ("127.0.0.1", int(target.rpartition(":")[2]))
+        self._seconds = seconds
+        self._closing = threading.Event()
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> SlowLink:
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._closing.set()
+        for sock in [self._listener, *self._sockets]:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in list(self._threads):
+            thread.join(PATIENCE)
+        for sock in [self._listener, *self._sockets]:
+            sock.close()
+
+    def _start(self, function: Callable[..., None], *arguments: Any) -> None:
+        self._threads.append(threading.Thread(target=function, args=arguments, daemon=True))
+        self._threads[-1].start()
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            with contextlib.suppress(OSError):
+                near = self._listener.accept()[0]
+                self._sockets.append(near)
+                far = socket.create_connection(self._target)
+                self._sockets.append(far)
+                self._start(self._pump, near, far)
+                self._start(self._pump, far, near)
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        self._closing.wait(self._seconds)
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for sock in (source, target):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 def run_script(text: str, *arguments: Any, timeout: float = 40.0) -> str:
@@ -78,3 +190,54 @@ def run_script(text: str, *arguments: Any, timeout: float = 40.0) -> str:
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return done.stdout
+
+
+#: A message that ends a :class:`Listening`.
+GOOD = [b"end", b'{"msg":{},"topic":"end"}']
+
+
+class Publisher:
+    """An XPUB socket, so that tests know when somebody listens."""
+
+    def __init__(self, context, endpoint):
+        self.endpoint = endpoint
+        self.socket = context.socket(zmq.XPUB)
+        self.socket.setsockopt(zmq.SNDHWM, 0)
+        self.socket.bind(endpoint)
+
+    def joined(self):
+        """Wait for a subscription and return it."""
+        assert self.socket.poll(PATIENCE * 1000), "nobody subscribes"
+        return self.socket.recv()
+
+    def send(self, *messages):
+        """Send messages, each a list of frames."""
+        for frames in messages:
+            self.socket.send_multipart(frames)
+
+
+class Listening:
+    """A thread that iterates a generator until ``end`` arrives or it is over."""
+
+    def __init__(self, tail):
+        self.tail, self.heard, self.error = tail, [], None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            for item in self.tail:
+                self.heard.append(item)
+                if item[2].endswith("end"):
+                    break
+            self.tail.close()
+        except BaseException as error:
+            self.error = error
+
+    def over(self):
+        """Wait for the end and return what was heard."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), f"still listening; heard {self.heard}"
+        if self.error is not None:
+            raise self.error
+        return self.heard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -80,8 +81,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     tree = tmp_path_factory.mktemp("tree") / "fedmsg"
     shutil.copytree(ROOT, tree, ignore=_LEFT_OUT)
     command = [sys.executable, "-W", "default", "-m", "build", "--no-isolation", str(tree)]
+    # With this variable set, setuptools warns that it does not compile.
+    environment = {key: os.environ[key] for key in os.environ if key != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=180,
+        env=environment,
     )
     assert done.returncode == 0, done.stdout
     return Built(tree / "dist", done.stdout)

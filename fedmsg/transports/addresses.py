@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ..exceptions import ConfigurationError
@@ -51,7 +52,7 @@ def parse(text: str) -> Address:
     host, _, port = rest.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-    if not host or not (port == "*" or port.isdigit() and int(port) < 65536):
+    if not host or not (port == "*" or _is_port(port)):
         raise ConfigurationError(f"endpoint {text!r} needs a host and a port, 'tcp://host:port'")
     return Address(text, scheme, host, port)
 
@@ -89,29 +90,53 @@ def lookup(host: str) -> str | None:
     """
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):  # no such name; not a name at all
         return None
     numeric = {family: str(sockaddr[0]) for family, _, _, _, sockaddr in reversed(found)}
     return numeric.get(socket.AF_INET) or numeric.get(socket.AF_INET6)
 
 
 def lookup_later(host: str, done: Callable[[str, str | None], None]) -> threading.Thread:
-    """Resolve ``host`` in a daemon thread, which then calls ``done(host, address or None)``."""
+    """Resolve ``host`` in a daemon thread, which then calls ``done(host, address or None)``.
+
+    Where no thread can be started, as while the interpreter waits for the last ones, it is
+    resolved before this returns.
+    """
     thread = threading.Thread(
         target=lambda: done(host, lookup(host)), name=f"fedmsg-lookup-{host}", daemon=True
     )
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        thread.run()
     return thread
+
+
+def lookup_all(hosts: Iterable[str], timeout: float) -> dict[str, str | None]:
+    """Return the numeric address of every host, None for what has none within ``timeout`` seconds.
+
+    Args:
+        hosts: names, looked up at the same time, each once.
+        timeout: seconds for all of them together; 0 is :data:`DEFAULT_TIMEOUT`.
+    """
+    answers: dict[str, str | None] = dict.fromkeys(hosts)
+    threads = [lookup_later(host, answers.__setitem__) for host in list(answers)]
+    deadline = time.monotonic() + (timeout or DEFAULT_TIMEOUT)
+    for thread in threads:
+        if thread.is_alive():
+            thread.join(max(0.0, deadline - time.monotonic()))
+    return dict(answers)
 
 
 def lookup_within(address: Address, timeout: float) -> str | None:
     """Return the numeric host of ``address``, or None if it has none within ``timeout`` seconds."""
     if address.is_numeric:
         return address.host
-    answer: list[str | None] = [None]
-    thread = lookup_later(address.host, lambda _host, found: answer.__setitem__(0, found))
-    thread.join(timeout or DEFAULT_TIMEOUT)
-    return answer[0]
+    return lookup_all([address.host], timeout)[address.host]
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 65536
 
 
 def _family(host: str) -> socket.AddressFamily | None:

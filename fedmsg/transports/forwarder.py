@@ -28,8 +28,9 @@ _INTAKE = 1000
 _QUIET = 0.1
 #: Messages moved before the control socket is looked at.
 _BURST = 500
+#: The option is a C int.
+_LARGEST_MARK = 2**31 - 1
 _NOBLOCK = int(zmq.NOBLOCK)
-_SNDMORE = int(zmq.SNDMORE)
 _RCVMORE = int(zmq.RCVMORE)
 
 
@@ -241,6 +242,9 @@ class _Outlet(ZmqPublisher):
         """
         self._kind = zmq.XPUB if self._options.high_water_mark else zmq.PUB
         sock = self._new_socket(addresses.is_ipv6(target))
+        # libzmq learns what a subscriber has taken in steps of half the mark, so that up to half
+        # of it may look occupied when the subscriber stalls: twice the limit guarantees the limit.
+        sock.setsockopt(zmq.SNDHWM, min(2 * self._options.high_water_mark, _LARGEST_MARK))
         self._use(sock)
         sock.bind(target)
 

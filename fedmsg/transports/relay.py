@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -14,7 +15,14 @@ import zmq
 from ..exceptions import RelayUnavailable
 from . import addresses, forksafe
 from .limits import RateLimit
-from .zeromq import SocketOptions, ZmqPublisher, end_monitor, read_monitor
+from .zeromq import (
+    _NOBLOCK,
+    _NOBLOCK_MORE,
+    SocketOptions,
+    ZmqPublisher,
+    end_monitor,
+    read_monitor,
+)
 
 _log = logging.getLogger("fedmsg.transports.relay")
 
@@ -22,10 +30,12 @@ _log = logging.getLogger("fedmsg.transports.relay")
 HELD_MESSAGES = 1000
 #: How often a publisher that holds messages looks for the relay, seconds.
 _WATCH_SECONDS = 0.05
-#: How long one address is tried before the next; how long a relay may be away before another
-#: address is tried, or its name is looked up again; seconds.
+#: How long one address is tried before the next (twice as long each time round); how long a relay
+#: may be away before another address is tried, or its name is looked up again; seconds.
 _SHORTEST_TURN = 0.25
 _OUTAGE_TURN = 5.0
+#: Longest wait for libzmq to forget the subscriptions of a relay that is given up, seconds.
+_FORGET_SECONDS = 1.0
 _EVENTS = zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
 
 
@@ -63,13 +73,13 @@ class RelayPublisher(ZmqPublisher):
         self._required, self._waited = required, False
         self._outage_limit = outage_limit
         self._addresses = [addresses.parse(endpoint) for endpoint in endpoints]
-        self._turn, self._turn_ends = -1, 0.0
+        self._turn, self._turns, self._turn_ends = -1, -1, 0.0
         self._lookups: dict[str, threading.Thread] = {}
         self._found = ""
         self._connected_to = ""
         self._monitor: zmq.Socket[bytes] | None = None
         self._fd = -1
-        self._ever = self._lost = False
+        self._ever = self._lost = self._dropping = False
         self._held: deque[tuple[bytes, bytes]] = deque()
         self._drop_limit = RateLimit()
         self._closing = threading.Event()
@@ -96,18 +106,39 @@ class RelayPublisher(ZmqPublisher):
         if not endpoint or endpoint == self._connected_to or self.socket is None:
             return
         if self._connected_to:
-            self.socket.disconnect(self._connected_to)
+            self._leave()
         self._connected_to = endpoint
         if addresses.is_ipv6(endpoint):
             self.socket.setsockopt(zmq.IPV6, 1)
         self.socket.connect(endpoint)
 
+    def _leave(self) -> None:
+        """Give the present relay up: neither its subscriptions nor its events count any more."""
+        assert self.socket is not None
+        if self._ever:
+            _log.warning(
+                "leaving the relay at %s: what zeromq had queued for it is lost", self._connected_to
+            )
+        self.socket.disconnect(self._connected_to)
+        deadline = time.monotonic() + _FORGET_SECONDS
+        # Its subscription is withdrawn in the background, and must not be taken for the next one's.
+        while self.subscriptions and time.monotonic() < deadline:
+            before = self.subscriptions
+            self.socket.poll(int(_WATCH_SECONDS * 1000), zmq.POLLIN)
+            super()._service()
+            if self.subscriptions < before:
+                break
+        self.subscriptions = 0
+
     def _next_turn(self) -> None:
         """Try the next address of the list; one that is a name is looked up in a thread."""
+        self._turns += 1
         self._turn = (self._turn + 1) % len(self._addresses)
         address = self._addresses[self._turn]
-        turn = _OUTAGE_TURN if self._ever else max(self._settle, _SHORTEST_TURN)
-        self._turn_ends = time.monotonic() + turn
+        turn = max(self._settle, _SHORTEST_TURN) * 2 ** min(self._turns // len(self._addresses), 8)
+        self._turn_ends = time.monotonic() + (
+            _OUTAGE_TURN if self._ever else min(turn, max(self._settle, _OUTAGE_TURN))
+        )
         if address.is_numeric:
             self._found = addresses.to_connect(address)
         elif address.host not in self._lookups or not self._lookups[address.host].is_alive():
@@ -138,8 +169,18 @@ class RelayPublisher(ZmqPublisher):
             self._seek()
             return
         self._ever = True
+        self._release_held()
+
+    def _release_held(self) -> None:
+        """Send what is held, in order; where a limited queue is full, the rest stays."""
         while self._held:
-            self._transmit(*self._held.popleft())
+            topic, body = self._held[0]
+            try:
+                self._raw_send(topic, _NOBLOCK_MORE)
+            except zmq.Again:
+                return
+            self._raw_send(body, _NOBLOCK)
+            self._held.popleft()
 
     def _relay_lost(self) -> None:
         forksafe.discard(self._fd)
@@ -160,7 +201,7 @@ class RelayPublisher(ZmqPublisher):
                 " was not sent. Start one with the command 'fedmsg-relay', or configure"
                 " 'endpoints' (to publish without a relay) or 'relay_inbound' in fedmsg.d/."
             )
-        if self.ready:
+        if self.ready and not self._held:
             self._transmit(topic, body)
         else:
             self._hold(topic, body)
@@ -171,12 +212,14 @@ class RelayPublisher(ZmqPublisher):
         if limit and len(self._held) >= limit:
             self._drop(f"{limit} messages wait for it already")
             return
+        self._dropping = False
         self._held.append((topic, body))
         if self._watcher is None:
-            self._watcher = threading.Thread(
-                target=self._watch, name="fedmsg-relay-watch", daemon=True
-            )
-            self._watcher.start()
+            watcher = threading.Thread(target=self._watch, name="fedmsg-relay-watch", daemon=True)
+            # No new threads while the interpreter goes away: close() sends what is held.
+            with contextlib.suppress(RuntimeError):
+                watcher.start()
+                self._watcher = watcher
 
     def _await_relay(self) -> bool:
         """Wait for a relay, the first time only; the caller holds the lock."""
@@ -189,8 +232,10 @@ class RelayPublisher(ZmqPublisher):
 
     def _drop(self, reason: str) -> None:
         self.undelivered += 1
-        if self._drop_limit.allow():
+        if not self._dropping:
+            self._dropping = True
             self.overflows += 1
+        if self._drop_limit.allow():
             _log.error(
                 "message not delivered: no relay at %s, and %s; undelivered so far: %d",
                 self._where(), reason, self.undelivered,
@@ -239,4 +284,5 @@ class RelayPublisher(ZmqPublisher):
             watcher = self._watcher
         if watcher is not None:
             watcher.join(1.0)
-        super().close(max(0.0, deadline - time.monotonic()))
+        # What a relay that came in the last moment has been given needs a moment to leave.
+        super().close(min(linger, max(_SHORTEST_TURN, deadline - time.monotonic())))

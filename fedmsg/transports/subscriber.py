@@ -60,7 +60,7 @@ class Source:
             return
         if self.connected_to:
             self.sock.disconnect(self.connected_to)
-        self.connected_to = attach(self.sock, self.address, host)
+        self.connected_to = attach(self.sock, self.name, self.address, host)
 
 
 def new_socket(
@@ -76,9 +76,11 @@ def new_socket(
 
 
 def attach(
-    sock: zmq.Socket[bytes], address: addresses.Address, host: str, bind: bool = False
+    sock: zmq.Socket[bytes], name: str, address: addresses.Address, host: str, bind: bool = False
 ) -> str:
     """Bind or connect a socket; return the numeric endpoint that was used.
+
+    One that cannot be connected to, for its protocol or port, is logged, and the result is empty.
 
     Raises:
         zmq.ZMQError: the address cannot be bound.
@@ -86,8 +88,41 @@ def attach(
     target = addresses.to_bind(address) if bind else addresses.to_connect(address, host)
     if addresses.is_ipv6(target):
         sock.setsockopt(zmq.IPV6, 1)
-    (sock.bind if bind else sock.connect)(target)
+    if bind:
+        sock.bind(target)
+        return target
+    try:
+        sock.connect(target)
+    except zmq.ContextTerminated:
+        raise
+    except zmq.ZMQError as error:
+        _log.warning("skipping an endpoint of %r: %s: %s", name, address.text, error)
+        return ""
     return target
+
+
+def parsed(endpoints: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, addresses.Address]]:
+    """Yield name, endpoint and address; a malformed endpoint is logged and skipped."""
+    for name, endpoint in endpoints:
+        try:
+            yield name, endpoint, addresses.parse(endpoint)
+        except ConfigurationError as error:
+            _log.warning("skipping an endpoint of %r: %s", name, error)
+
+
+def resolved(
+    endpoints: Iterable[tuple[str, str]], timeout: float, bind: bool = False
+) -> Iterator[tuple[str, str, addresses.Address, str]]:
+    """Yield name, endpoint, address and numeric host of what resolves within ``timeout``."""
+    found = list(parsed(endpoints))
+    names = [address.host for _, _, address in found if not (bind or address.is_numeric)]
+    hosts = addresses.lookup_all(names, timeout)
+    for name, endpoint, address in found:
+        host = hosts.get(address.host, address.host)
+        if host is not None:
+            yield name, endpoint, address, host
+    for host in [host for host, numeric in hosts.items() if numeric is None]:
+        _log.warning("Couldn't resolve %r", host)
 
 
 class Subscriber:
@@ -113,7 +148,7 @@ class Subscriber:
         bind: bool = False,
     ) -> None:
         self._context, self._topic, self._options = context, topic, tuple(options)
-        self._stopping = False
+        self._stopping = self._abandoned = False
         self._closed = threading.Event()
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake_out = socket.socketpair()
@@ -124,24 +159,19 @@ class Subscriber:
         self._hosts: dict[str, _Host] = {}
         self._answers: deque[tuple[str, str | None]] = deque()
         try:
-            for name, endpoint in endpoints:
-                self._add(name, endpoint, bind)
+            for name, endpoint, address in parsed(endpoints):
+                self._add(name, endpoint, address, bind)
         except BaseException:
             self.close()
             raise
 
-    def _add(self, name: str, endpoint: str, bind: bool) -> None:
-        """Open one endpoint; a malformed one is logged and skipped."""
-        try:
-            address = addresses.parse(endpoint)
-        except ConfigurationError as error:
-            _log.warning("skipping an endpoint of %r: %s", name, error)
-            return
+    def _add(self, name: str, endpoint: str, address: addresses.Address, bind: bool) -> None:
+        """Open one endpoint."""
         sock = new_socket(self._context, self._topic, self._options)
         source = Source(name, endpoint, address, sock)
         self._sources.append(source)
         if bind or address.is_numeric:
-            source.connected_to = attach(sock, address, address.host, bind)
+            source.connected_to = attach(sock, name, address, address.host, bind)
         else:
             source.monitor = sock.get_monitor_socket(_EVENTS)
             self._selector.register(source.monitor.fd, selectors.EVENT_READ, source)
@@ -187,7 +217,8 @@ class Subscriber:
     def _wait(self, ready: deque[Source]) -> None:
         """Wait for something to happen, unless a source is ready already."""
         now = time.monotonic()
-        timeout = 0.0 if ready else self._look_up_due(now)
+        due = self._look_up_due(now)
+        timeout = 0.0 if ready else due
         found = set(ready)
         for key, _ in self._selector.select(timeout):
             source = key.data
@@ -262,10 +293,17 @@ class Subscriber:
         """Wait up to ``timeout`` seconds for the sockets to be closed; return whether they are."""
         return self._closed.wait(timeout)
 
+    def abandon(self) -> None:
+        """In a forked child: end, and leave the sockets to the parent."""
+        self._stopping = self._abandoned = True
+        self._selector.close()
+        self._wake_in.close()
+        self._wake_out.close()
+
     def close(self) -> None:
         """Close every socket.  Only for the thread that iterates, or when none does."""
         self._stopping = True
-        if self._closed.is_set():
+        if self._abandoned or self._closed.is_set():
             return
         self._selector.close()
         for source in self._sources:

@@ -297,10 +297,9 @@ def end_monitor(sock: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
 def read_monitor(monitor: zmq.Socket[bytes]) -> list[tuple[int, int]]:
     """Return the ``(event, value)`` pairs that wait on a monitor (zmq_socket_monitor(3))."""
     events: list[tuple[int, int]] = []
-    while len(events) < _COMMANDS_AT_ONCE:
-        try:
-            frames = monitor.recv_multipart(_NOBLOCK)
-        except zmq.Again:
-            break
-        events.append(struct.unpack("=Hi", frames[0]))
-    return events
+    try:
+        # To the end: only then does its descriptor show the next one.
+        while True:
+            events.append(struct.unpack("=Hi", monitor.recv_multipart(_NOBLOCK)[0]))
+    except zmq.Again:
+        return events

@@ -40,7 +40,6 @@ def test_publish_without_relay_names_both_remedies() -> None:
 
 def test_the_set_up_is_announced_once(caplog: pytest.LogCaptureFixture) -> None:
     """One line in the log of the process, with the addresses."""
-    logging.getLogger("fedmsg").propagate = True
     with caplog.at_level(logging.INFO, "fedmsg.config"):
         for _ in range(2):
             fedmsg.init(mute=True, post_init_sleep=0)

@@ -161,13 +161,15 @@ def test_tail_into_a_closed_pipe(
     with subprocess.Popen(
         [path, f"--config-filename={bus}", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as tail:
-        assert tail.stdout is not None
+        assert tail.stdout is not None and tail.stderr is not None
         tail.stdout.close()
         context = fedmsg.init(**{**settings(bus), "active": True, "name": "relay_inbound"})
-        eventually(
-            lambda: context.publish("probe", {}, "test") or tail.poll() is not None, "its end"
-        )
-        assert tail.stderr is not None
+        try:
+            eventually(
+                lambda: context.publish("probe", {}, "test") or tail.poll() is not None, "its end"
+            )
+        finally:
+            tail.kill()
         assert (tail.returncode, b"Traceback" in tail.stderr.read()) == (0, False)
 
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 
 import pytest
 import zmq
-from parts import relayed
+from parts import publish, relayed
 
 from fedmsg.exceptions import RelayUnavailable
 from fedmsg.transports import relay as relay_module
-
-
-def publish(context, names):
-    """Publish one message for each name."""
-    for name in names:
-        context.publish(topic=str(name), msg={}, modname="t")
 
 
 def test_publish_right_after_init_is_never_lost(make_context, relay, address):
@@ -232,73 +225,6 @@ def test_high_water_mark_does_not_lose_what_waited(lost, relay):
     context, endpoint = lost(high_water_mark=10)
     publish(context, range(3000))
     assert relay(endpoint).topics(3000) == [str(number) for number in range(3000)]
-
-
-def test_second_address(make_context, relay, address):
-    """Of a list the second address is used if the first gives no subscription."""
-    there = relay(address())
-    context = make_context(**relayed([address(), there.endpoint], post_init_sleep=0.2))
-    publish(context, ["a"])
-    assert there.topics(1) == ["a"]
-
-
-def test_deaf_first_address(make_context, relay, address):
-    """A first relay that is connected and does not subscribe is left for the second."""
-    deaf, there = relay(address(), subscribed=False), relay(address())
-    context = make_context(**relayed([deaf.endpoint, there.endpoint], post_init_sleep=0.2))
-    publish(context, ["a"])
-    assert there.topics(1) == ["a"]
-
-
-def test_first_address_wins(make_context, relay, address):
-    """With both relays up only the first one gets messages, once each."""
-    first, second = relay(address()), relay(address())
-    context = make_context(**relayed([first.endpoint, second.endpoint], post_init_sleep=20))
-    publish(context, range(20))
-    assert first.topics(20) and second.is_idle() and first.is_idle()
-
-
-@pytest.fixture
-def short_turns(monkeypatch):
-    """Another address is tried soon after a loss."""
-    monkeypatch.setattr(relay_module, "_OUTAGE_TURN", 0.3)
-
-
-def test_lost_first_address(make_context, relay, address, short_turns, eventually):
-    """When the relay in use stays away the next address takes what waits."""
-    first, second = relay(address()), relay(address())
-    context = make_context(**relayed([first.endpoint, second.endpoint], post_init_sleep=20))
-    first.close()
-    eventually(lambda: context.flush(0) or not context._transport.ready)
-    publish(context, range(20))
-    assert second.topics(20) == [str(number) for number in range(20)]
-
-
-def test_switch_after_a_reconnection(make_context, relay, address, short_turns, eventually):
-    """A relay counts as ready on its own subscription, not on ones that another one left."""
-    first, endpoint = relay(address()), address()
-    context = make_context(**relayed([first.endpoint, endpoint], post_init_sleep=20))
-    transport = context._transport
-    for _ in range(2):
-        first.close()
-        eventually(lambda: context.flush(0) or not transport.ready)
-        first = relay(first.endpoint)
-        eventually(lambda: context.flush(0) or transport.ready)
-    eventually(lambda: context.flush(0) or transport.subscriptions >= 2)
-    first.close()
-    relay(endpoint, subscribed=False)
-    eventually(lambda: context.flush(0) or transport._connected_to == endpoint)
-    publish(context, ["a"])
-    eventually(lambda: context.flush(0) and transport._fd >= 0)
-    assert not transport.ready
-
-
-def test_addresses_get_longer_turns(make_context, address, monkeypatch):
-    """A far relay is not left again and again before its subscription can arrive."""
-    clock = itertools.count()
-    monkeypatch.setattr(relay_module.time, "monotonic", lambda: float(next(clock)))
-    context = make_context(**relayed([address(), address()], zmq_linger=0))
-    assert context is not None
 
 
 def test_unresolvable_relay_is_logged(make_context, caplog, eventually, monkeypatch):

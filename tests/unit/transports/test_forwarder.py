@@ -135,6 +135,34 @@ class _Either:
         return frames
 
 
+def test_a_stalled_subscriber_gets_its_whole_queue(
+    forwarder: Make, publisher: Any, zmq_context: zmq.Context[Any], eventually: Any
+) -> None:
+    """With a limit of 400, 400 messages wait for it, though it has taken some others before."""
+    engine, inbound, outbound = forwarder(limit=400)
+    pub, idle = publisher(inbound), zmq_context.socket(zmq.SUB)
+    for option, value in ((zmq.RCVHWM, 1), (zmq.RCVBUF, 65536), (zmq.SUBSCRIBE, b"")):
+        idle.setsockopt(option, value)
+    idle.connect(outbound)
+    while not idle.poll(20):
+        pub.send_multipart([b"probe", b""])
+    # Large: the kernel holds few of them.
+    sent = [b"%d" % number for number in range(460)]
+    for number in sent[:60]:
+        pub.send_multipart([number, bytes(65536)])
+    got: list[bytes] = []
+    while got[-1:] != sent[59:60]:
+        assert idle.poll(10_000)
+        got.append(idle.recv_multipart()[0])
+    for number in sent[60:]:
+        pub.send_multipart([number, bytes(65536)])
+    eventually(lambda: engine.counts().sent >= len(sent), "forwarding")
+    while got[-1] != sent[-1] and idle.poll(2000):
+        got.append(idle.recv_multipart()[0])
+    assert [number for number in got if number != b"probe"] == sent
+    assert engine.counts().overflows == 0
+
+
 def test_inbound_taken_is_an_error_that_names_it(
     forwarder: Make, address: Callable[[], str]
 ) -> None:

@@ -1,0 +1,74 @@
+"""The bars: what is measured, and the limit that each figure is held to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from . import publishing, relaying, starting, tailing
+from .measure import Result
+
+#: Takes "is this only a smoke run?".
+Measurement = Callable[[bool], Result]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row.
+
+    Attributes:
+        name: for ``--only``.
+        what: what is measured, and against what.
+        unit: of the figure; ``x`` is a ratio of medians.
+        limit: the figure that must hold.
+        measure: makes the measurement.
+        at_most: whether the limit is the largest figure allowed, else it is the smallest.
+        old: the figure of fedmsg 1.1.7, empty where there is none.
+    """
+
+    name: str
+    what: str
+    unit: str
+    limit: float
+    measure: Measurement
+    at_most: bool = True
+    old: str = ""
+
+    def holds(self, value: float) -> bool:
+        """True if the figure is within the limit."""
+        return value <= self.limit if self.at_most else value >= self.limit
+
+
+_SMALL, _LARGE = 100, 2048
+
+BARS = (
+    Bar("publish-100", "`publish` 100 B, no `modname`: CPU / raw", "x", 1.15,
+        partial(publishing.measure, _SMALL), old="28"),
+    Bar("publish-2k", "`publish` 2 KB, no `modname`: CPU / raw", "x", 1.15,
+        partial(publishing.measure, _LARGE), old="13"),
+    Bar("publish-100-deep", "`publish` 100 B, 60 frames deeper: CPU / raw", "x", 1.25,
+        partial(publishing.measure, _SMALL, depth=60), old="55"),
+    Bar("publish-2k-deep", "`publish` 2 KB, 60 frames deeper: CPU / raw", "x", 1.25,
+        partial(publishing.measure, _LARGE, depth=60), old=""),
+    Bar("tail-1", "`tail_messages` 1 endpoint, 1 KB: CPU / raw", "x", 1.15,
+        partial(tailing.measure, 1), old="1.22"),
+    Bar("tail-500", "`tail_messages` 500 endpoints, 1 live: CPU / raw with one socket", "x", 1.3,
+        partial(tailing.measure, 500), old="17"),
+    Bar("relay-rate", "relay, 1 KB burst, no limit: messages/s / `zmq.proxy`", "x", 0.9,
+        partial(relaying.rate, 0), at_most=False, old="0.14"),
+    Bar("relay-rate-limited", "relay, 1 KB burst, limit set: messages/s / `zmq.proxy`", "x", 0.7,
+        partial(relaying.rate, 1_000_000), at_most=False),
+    Bar("relay-memory", "relay, 100,000 messages of 1 KB: peak memory", "MiB", 40,
+        relaying.memory, old="807"),
+    Bar("relay-stalled", "relay, one subscriber stalled, 20,000 sent, no limit", "lost", 0,
+        partial(relaying.stalled, 0), old="15,300"),
+    Bar("relay-stalled-limited", "relay, one subscriber stalled, 20,000 sent, limit 20,000",
+        "lost", 0, partial(relaying.stalled, 20_000)),
+    Bar("import-time", "`import fedmsg` over bare Python: wall / `import zmq`", "x", 1.7,
+        starting.import_time, old="4.5"),
+    Bar("import-modules", "`import fedmsg`: modules beyond bare Python", "modules", 110,
+        starting.import_modules, old="371"),
+    Bar("first-publish", "import + init + first publish (bind, no sleep): wall", "ms", 60,
+        starting.first_publish, old="214"),
+)  # fmt: skip

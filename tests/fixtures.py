@@ -1,0 +1,73 @@
+"""Fixtures that give tests contexts, and somebody to talk to; tests/conftest.py imports them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from parts import Listening, Publisher, Relay, Stalled, settings
+
+import fedmsg
+
+
+@pytest.fixture
+def make_context() -> Iterator[Callable[..., fedmsg.FedMsgContext]]:
+    """A function that makes a FedMsgContext of its own; it is destroyed with the test."""
+    made: list[fedmsg.FedMsgContext] = []
+
+    def make(**config: Any) -> fedmsg.FedMsgContext:
+        made.append(fedmsg.FedMsgContext(**config))
+        return made[-1]
+
+    yield make
+    for context in made:
+        context.destroy()
+
+
+@pytest.fixture
+def relay() -> Iterator[Callable[..., Relay]]:
+    """A function that starts the receiving half of a relay on an address."""
+    with contextlib.ExitStack() as stack:
+        yield lambda endpoint, subscribed=True: _closing(stack, Relay(endpoint, subscribed))
+
+
+@pytest.fixture
+def listener() -> Iterator[Callable[..., Relay]]:
+    """A function that starts a subscriber in a thread, connected to an address."""
+    with contextlib.ExitStack() as stack:
+        yield lambda endpoint: _closing(stack, Relay(endpoint, bind=False))
+
+
+@pytest.fixture
+def stalled() -> Iterator[Callable[..., Stalled]]:
+    """A function that connects a subscriber which never reads to a publisher."""
+    with contextlib.ExitStack() as stack:
+        yield lambda endpoint: _closing(stack, Stalled(endpoint))
+
+
+def _closing(stack: contextlib.ExitStack, part: Any) -> Any:
+    stack.callback(part.close)
+    return part
+
+
+@pytest.fixture
+def publisher(zmq_context, address):
+    """A function that binds a publisher on a free address, or a given one."""
+    return lambda endpoint=None: Publisher(zmq_context, endpoint or address())
+
+
+@pytest.fixture
+def listen(make_context):
+    """A function that listens to endpoints in a thread; returns context and thread."""
+    started = []
+
+    def start(endpoints, topic="", **changes):
+        if not isinstance(endpoints, dict):
+            endpoints = {"me": endpoints}
+        context = make_context(**settings(mute=True, endpoints=endpoints, **changes))
+        started.append(Listening(context.tail_messages(topic=topic)))
+        return context, started[-1]
+
+    return start
