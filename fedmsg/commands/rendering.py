@@ -35,9 +35,7 @@ def choose(config: Mapping[str, Any]) -> Render:
         show = _coloured if _wants_colour(config.get("color", "auto")) else encoding.pretty_dumps
         return lambda message: _record("\n" + show(_readable(config, _public(message))))
     if config.get("pretty"):
-        return lambda message: _record(
-            "\n" + pprint.pformat(_readable(config, _public(message)))
-        )
+        return lambda message: _record("\n" + pprint.pformat(_readable(config, _public(message))))
     if config.get("json"):
         return encoding.dumps
     return lambda message: _record(repr(message))

@@ -107,9 +107,7 @@ def test_logger_input(
     assert bodies(tail) == sent
 
 
-def test_logger_topic_and_module(
-    bus: str, tailing: Start, eventually: Callable[..., Any]
-) -> None:
+def test_logger_topic_and_module(bus: str, tailing: Start, eventually: Callable[..., Any]) -> None:
     """--topic and --modname are the last two parts."""
     tail = tailing("--json")
     log(bus, "x\n", "--topic=deploy.done", "--modname=ops")
@@ -185,9 +183,7 @@ def test_relay_ends_with_status_0(relay: Any, number: int) -> None:
     assert (relay.stop(number), "relayed 0 messages" in relay.stdout) == (0, True)
 
 
-def test_relay_passes_on_what_it_has_at_the_end(
-    bus: str, relay: Any, subscriber: Any
-) -> None:
+def test_relay_passes_on_what_it_has_at_the_end(bus: str, relay: Any, subscriber: Any) -> None:
     """20,000 messages on their way when SIGTERM comes: all of them arrive."""
     where = settings(bus)
     sub = subscriber(where["endpoints"]["relay_outbound"][0])

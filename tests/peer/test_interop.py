@@ -179,7 +179,10 @@ def test_canonical_json_is_the_same(peer: str) -> None:
     """1,000 generated values, byte for byte."""
     old, new = (
         subprocess.run(
-            script(where, "values.py"), capture_output=True, check=True, timeout=60,
+            script(where, "values.py"),
+            capture_output=True,
+            check=True,
+            timeout=60,
             env={**os.environ, "PYTHONWARNINGS": "ignore"},
         ).stdout  # fmt: skip
         for where in (peer, OURS)

@@ -86,9 +86,9 @@ def test_really_pretty_has_colours(run: Run) -> None:
 
 def test_really_pretty_without_colours(run: Run) -> None:
     """--color=never."""
-    assert '"msg":"hello"' in run(
-        [{"msg": "hello"}], "--really-pretty", "--color=never"
-    ).replace(": ", ":")
+    assert '"msg":"hello"' in run([{"msg": "hello"}], "--really-pretty", "--color=never").replace(
+        ": ", ":"
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,7 @@ def test_topics_are_filtered(run: Run, options: list[str], shown: list[str]) -> 
     assert [line.partition("] ")[2] for line in output.splitlines()] == shown
 
 
-def test_star_of_a_topic_is_cut(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_star_of_a_topic_is_cut(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """``--topic=a.*`` subscribes to ``a.``."""
     seen = []
     monkeypatch.setattr(fedmsg, "tail_messages", lambda **kw: seen.append(kw["topic"]) or [])

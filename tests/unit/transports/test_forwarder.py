@@ -75,9 +75,7 @@ def test_bytes_pass_unchanged(
 
 
 @pytest.mark.parametrize("limit", [0, 100_000])
-def test_messages_are_counted(
-    forwarder: Make, publisher: Any, subscriber: Any, limit: int
-) -> None:
+def test_messages_are_counted(forwarder: Make, publisher: Any, subscriber: Any, limit: int) -> None:
     """The counters are messages, not frames."""
     engine, inbound, outbound = forwarder(limit)
     pub, sub = publisher(inbound), subscriber(outbound)
