@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -86,9 +87,7 @@ class Worker:
         side: called in the process with ``arguments``; a context manager that yields the block.
     """
 
-    def __init__(
-        self, side: Callable[..., AbstractContextManager[Block]], *arguments: Any
-    ) -> None:
+    def __init__(self, side: Callable[..., AbstractContextManager[Block]], *arguments: Any) -> None:
         self._pipe, theirs = _spawn.Pipe()
         self._process = _spawn.Process(target=_work, args=(theirs, side, arguments), daemon=True)
         self._process.start()
@@ -123,10 +122,8 @@ class Worker:
         return self._pipe.recv()
 
     def __exit__(self, *_error: object) -> None:
-        try:
+        with contextlib.suppress(OSError):  # it has ended by itself
             self._pipe.send(None)
-        except OSError:
-            pass  # it has ended by itself
         self._process.join(5.0)
         if self._process.is_alive():
             self._process.kill()
@@ -168,11 +165,13 @@ def receive(sock: zmq.Socket[bytes], count: int, deadline: float = DEADLINE) -> 
     # The base class's methods are quicker, and what receives is not what is measured.
     base: Any = super(zmq.Socket, sock)
     recv, get, more = base.recv, base.get, int(zmq.RCVMORE)
+    done = 0
     try:
-        for done in range(count):
+        while done < count:
             recv()
             while get(more):
                 recv()
+            done += 1
     except zmq.Again:
         raise TimeoutError(f"{done} of {count} messages came in {deadline} s") from None
 

@@ -11,8 +11,19 @@ import zmq
 
 import fedmsg
 
-from .measure import DEADLINE, Block, Result, Worker, compare, drain, free_address, interleave
-from .measure import per_message, receive, sockets
+from .measure import (
+    DEADLINE,
+    Block,
+    Result,
+    Worker,
+    compare,
+    drain,
+    free_address,
+    interleave,
+    per_message,
+    receive,
+    sockets,
+)
 from .raw import RawPublisher
 
 Publish = Callable[[str, Any], None]

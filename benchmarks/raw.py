@@ -38,4 +38,4 @@ def raw_tail(sock: zmq.Socket[bytes], count: int) -> None:
     for _ in range(count):
         raw_topic, raw_body = sock.recv_multipart()
         topic, message = raw_topic.decode(), json.loads(raw_body.decode())
-        assert topic is not message
+        assert topic and message

@@ -36,6 +36,7 @@ _live: weakref.WeakSet[FedMsgContext] = weakref.WeakSet()
 _releasing: dict[threading.Thread, float] = {}
 #: In a forked child: what belongs to the parent, kept from being collected.
 _inherited: list[Any] = []
+_held: list[FedMsgContext] = []
 #: For so many seconds another thread may close the sockets of its poller.
 _OTHERS_CLOSE = 0.2
 
@@ -169,9 +170,7 @@ class FedMsgContext(Tail):
 
     def send_message(self, topic: Any = None, msg: Any = None, modname: Any = None) -> None:
         """Old name of :meth:`publish`."""
-        warnings.warn(
-            ".send_message is deprecated. Use .publish", DeprecationWarning, stacklevel=2
-        )
+        warnings.warn(".send_message is deprecated. Use .publish", DeprecationWarning, stacklevel=2)
         return self.publish(topic, msg, modname)
 
     def _store_and_sign(self, message: dict[str, Any], store: Any) -> dict[str, Any]:
@@ -330,14 +329,20 @@ def _destroy_all() -> None:
         thread.join(max(0.0, until - time.monotonic()))
 
 
+def _hold_on() -> None:
+    """Before a fork: in the child the contexts of other threads would be collected at once."""
+    _held.extend(_live)
+
+
 def _forget_parent() -> None:
     """In a forked child: the contexts of the parent are not to be touched, not even collected."""
     for context in list(_live):
         context._abandon()
     _live.clear()
+    _held.clear()
     _releasing.clear()
 
 
 atexit.register(_destroy_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parent)
+    os.register_at_fork(before=_hold_on, after_in_parent=_held.clear, after_in_child=_forget_parent)

@@ -86,6 +86,10 @@ class Relay:
         """Return the last part of the topics of the next ``count`` messages."""
         return [self.receive(timeout)[0].decode().rpartition(".")[2] for _ in range(count)]
 
+    def arrived(self) -> list[list[bytes]]:
+        """Return the messages that are here."""
+        return [self._messages.get() for _ in range(self._messages.qsize())]
+
     def is_idle(self, seconds: float = 0.3) -> bool:
         """Return whether nothing arrives for a while."""
         try:

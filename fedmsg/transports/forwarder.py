@@ -11,14 +11,14 @@ import logging
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import zmq
 
 from ..exceptions import ConfigurationError, NoEndpointAvailable
 from . import addresses
-from .zeromq import SocketOptions, ZmqPublisher, base_get
+from .zeromq import SocketOptions, ZmqPublisher
 
 _log = logging.getLogger("fedmsg.transports.forwarder")
 
@@ -31,7 +31,7 @@ _BURST = 500
 #: The option is a C int.
 _LARGEST_MARK = 2**31 - 1
 _NOBLOCK = int(zmq.NOBLOCK)
-_RCVMORE = int(zmq.RCVMORE)
+_NOBLOCK_MORE = int(zmq.NOBLOCK) | int(zmq.SNDMORE)
 
 
 class Counts(NamedTuple):
@@ -191,20 +191,38 @@ class Forwarder:
 
     def _move(self, limit: int) -> int:
         """Forward up to ``limit`` messages that are here; return how many there were."""
-        recv, get, send = self._sub.recv, base_get(self._sub), self._out.transmit
+        recv, send, send_many = self._sub.recv, self._out.raw_send, self._out.transmit
         moved = 0
         try:
             while moved < limit:
-                frames = [recv(_NOBLOCK)]
-                while get(_RCVMORE):
-                    frames.append(recv(_NOBLOCK))
+                # A frame object knows whether another one follows; to ask the socket costs as
+                # much as to receive.
+                first = last = recv(_NOBLOCK, False)
+                if first.more:
+                    last = recv(_NOBLOCK, False)
                 # Counted first, so that who has received a message finds it counted.
                 self._moved += 1
                 moved += 1
-                send(frames)
+                if last is first or last.more:
+                    send_many(self._rest(first, last))
+                    continue
+                try:
+                    # As bytes: a frame object costs more than the copy of a topic.
+                    send(first.bytes, _NOBLOCK_MORE)
+                except zmq.Again:
+                    self._out.overflow([first, last])
+                else:
+                    send(last, _NOBLOCK, False)
         except zmq.Again:
             pass
         return moved
+
+    def _rest(self, first: zmq.Frame, last: zmq.Frame) -> list[zmq.Frame]:
+        """Return all frames of a message that has not two of them."""
+        frames = [first] if last is first else [first, last]
+        while frames[-1].more:
+            frames.append(self._sub.recv(_NOBLOCK, copy=False))
+        return frames
 
     def _drain(self) -> None:
         """Forward what is still on its way in, then stop listening, then what that left."""
@@ -253,13 +271,19 @@ class _Outlet(ZmqPublisher):
         if self._kind == zmq.XPUB and time.monotonic() >= self._service_at:
             self._service()
 
-    def transmit(self, frames: Sequence[bytes]) -> None:
+    @property
+    def raw_send(self) -> Callable[..., Any]:
+        """Sends one frame: data, flags, copy."""
+        return self._raw_send
+
+    def transmit(self, frames: Sequence[zmq.Frame]) -> None:
         """Send one message of any number of frames."""
-        if len(frames) == 2:
-            self._transmit(frames[0], frames[1])
-            return
         assert self.socket is not None
         try:
             self.socket.send_multipart(frames, _NOBLOCK)
         except zmq.Again:
-            self._overflow(frames)
+            self.overflow(frames)
+
+    def overflow(self, frames: Sequence[zmq.Frame]) -> None:
+        """A subscriber's queue is full: count that, and send to the others."""
+        self._overflow([frame.bytes for frame in frames])

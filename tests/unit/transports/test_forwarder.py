@@ -75,6 +75,20 @@ def test_bytes_pass_unchanged(
 
 
 @pytest.mark.parametrize("limit", [0, 100_000])
+def test_any_number_of_frames_passes(
+    forwarder: Make, publisher: Any, subscriber: Any, limit: int
+) -> None:
+    """Messages of one, two and more frames arrive as they were sent, in order."""
+    _, inbound, outbound = forwarder(limit)
+    pub, sub = publisher(inbound), subscriber(outbound)
+    join(lambda text: pub.send_multipart([b"t", text]), sub)
+    sent = [[b"1"], [b"2", b""], [b"3", b"", b"c"], [b"4"], [b"5", b"b", b"c", b"d"], [b"6", b"b"]]
+    for frames in sent:
+        pub.send_multipart(frames)
+    assert [sub.receive() for _ in sent] == sent
+
+
+@pytest.mark.parametrize("limit", [0, 100_000])
 def test_messages_are_counted(forwarder: Make, publisher: Any, subscriber: Any, limit: int) -> None:
     """The counters are messages, not frames."""
     engine, inbound, outbound = forwarder(limit)

@@ -1,0 +1,105 @@
+"""A hostile peer that sends to a publisher as fast as it can."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from parts import Stalled, settings
+
+pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+
+MIB = 1 << 20
+#: What the flooded process may grow by: libzmq queues up to 1,000 messages of each of 3 peers.
+BOUND = 100 * MIB
+FRAMES = {
+    "junk": "[b'j' * 1000]",
+    "subscriptions": "[b'\\1' + str(n).encode() * 4 for n in range(500)]",
+    "subscribe-unsubscribe": "[b'\\1topic', b'\\0topic']",
+}
+
+FLOOD = """
+import select, sys
+from parts import Stalled
+frames = eval(sys.argv[2]) * 200
+blob = b"".join(
+    (bytes([2]) + len(f).to_bytes(8, "big") if len(f) > 255 else bytes([0, len(f)])) + f
+    for f in frames)
+peers = [Stalled(sys.argv[1]).socket for _ in range(3)]
+rest = {}
+for sock in peers:
+    sock.setblocking(False)
+    rest[sock] = memoryview(blob)
+print("flooding", flush=True)
+told = False
+while True:
+    _, writable, _ = select.select([], peers, [], 0.5)
+    for sock in writable:
+        rest[sock] = rest[sock][sock.send(rest[sock]):] or memoryview(blob)
+    if not writable and not told:
+        told = True
+        print("blocked", flush=True)
+"""
+
+
+def resident():
+    """Return the memory of this process, bytes."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture
+def victim(make_context, address):
+    """A publisher that binds, and its endpoint."""
+    endpoint = address()
+    context = make_context(**settings(name="me", endpoints={"me": endpoint}, zmq_linger=0))
+    context.publish(topic="warm", modname="t")
+    return context, endpoint
+
+
+@pytest.fixture(params=FRAMES)
+def flood(request, victim):
+    """A process whose three connections send as much as they can."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", FLOOD, victim[1], FRAMES[request.param]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout.readline() == b"flooding\n"
+        yield process
+        process.kill()
+
+
+def test_idle_publisher(victim, flood):
+    """The flood is pushed back; the memory of a publisher that does nothing is bounded."""
+    before = resident()
+    assert flood.stdout.readline() == b"blocked\n"
+    assert resident() - before < BOUND
+
+
+@pytest.mark.parametrize("pause", [0, 0.01, 0.3], ids=["busy", "slow", "rare"])
+def test_publishing_goes_on(victim, flood, listener, pause):
+    """Under a flood messages are published and arrive, and the memory is bounded."""
+    context, endpoint = victim
+    healthy = listener(endpoint)
+    context._transport.wait_for_subscriptions(1, 20)
+    before, wait = resident(), threading.Event()
+    for number in range({0: 3000, 0.01: 200, 0.3: 10}[pause]):
+        context.publish(topic=str(number), modname="t")
+        wait.wait(pause)
+    context.publish(topic="last", modname="t")
+    while not healthy.receive()[0].endswith(b"last"):
+        pass
+    assert resident() - before < BOUND
+
+
+def test_large_subscription_is_refused(victim):
+    """A peer that sends more than 64 KiB at once is cut off."""
+    peer = Stalled(victim[1])
+    with contextlib.suppress(ConnectionError):
+        peer.send(b"\x01" + b"x" * 70_000)
+        while peer.socket.recv(4096):
+            pass
+    peer.close()

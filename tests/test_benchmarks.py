@@ -1,0 +1,51 @@
+"""The benchmarks run.  What they measure is asserted nowhere: it depends on the machine."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m benchmarks`` as ``make bench`` does."""
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=170,
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory: Linux only")
+@pytest.mark.timeout(180)
+def test_every_bar_is_measured(tmp_path: Path) -> None:
+    """A smoke run prints a row and writes a figure for every bar, and leaves nothing behind."""
+    before = set(ROOT.iterdir())
+    bars = set(re.findall(r'Bar\(\s*"([^"]+)"', (ROOT / "benchmarks" / "bars.py").read_text()))
+    done = run("--quick", f"--output={tmp_path / 'figures.json'}")
+    assert done.returncode == 0, done.stdout
+    rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
+    assert set(rows) == bars
+    assert all(math.isfinite(row["value"]) and row["medians"] for row in rows.values()), rows
+    assert {line.split(" | ")[0] for line in done.stdout.splitlines()} >= {f"| {b}" for b in bars}
+    assert set(ROOT.iterdir()) == before
+
+
+def test_an_unknown_bar_is_an_error() -> None:
+    """A name that is not in the table is refused, with the names that are."""
+    done = run("--only=speed")
+    assert (done.returncode, "publish-100" in done.stdout) == (2, True)
