@@ -106,7 +106,7 @@ class Relay:
 
 
 class Stalled:
-    """A subscriber to everything, by hand (ZMTP 3.0), that never reads after the handshake."""
+    """A subscriber to everything, by hand (ZMTP 3.0), that does not read unless told to."""
 
     _GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
     _READY = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"
@@ -122,6 +122,15 @@ class Stalled:
             received += self.socket.recv(64)
         self.socket.sendall(self._READY)
         self.send(b"\x01")
+        self._received = b""
+
+    def hears(self, text: bytes) -> bool:
+        """Read what is here; return whether a text was in what has been read so far."""
+        self.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            self._received += self.socket.recv(65536)
+        self.socket.settimeout(PATIENCE)
+        return text in self._received
 
     def send(self, frame: bytes) -> None:
         """Send a message of one frame; ``\x01`` and a topic is a subscription."""

@@ -77,6 +77,18 @@ def to_connect(address: Address, host: str | None = None) -> str:
     return f"tcp://[{host}]:{address.port}" if ":" in host else f"tcp://{host}:{address.port}"
 
 
+def is_taken(address: Address) -> bool:
+    """True if somebody listens on an ``ipc://`` path; libzmq would take it away from them."""
+    if address.scheme != "ipc" or not hasattr(socket, "AF_UNIX"):
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(address.text[len("ipc://") :])
+        except (OSError, ValueError):
+            return False
+    return True
+
+
 def is_ipv6(endpoint: str) -> bool:
     """True if a socket needs IPv6 for this numeric endpoint."""
     return endpoint.startswith("tcp://[")

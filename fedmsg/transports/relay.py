@@ -193,6 +193,8 @@ class RelayPublisher(ZmqPublisher):
             _log.warning("lost the relay at %s; messages wait for it", self._where())
 
     def _dispatch(self, topic: bytes, body: bytes) -> None:
+        if self.socket is None:
+            self._refuse()
         if not self.ready or self._held:
             self._service()
         if not self.ready and not self._ever and self._required and not self._await_relay():

@@ -1,12 +1,14 @@
 """Publishing on ZeroMQ: one that binds, and one that connects to a relay.
 
-Both use an XPUB socket.  On the wire it is a PUB socket; on this side it also shows the
-subscriptions that arrive, which tells when somebody listens.  (ZeroMQ manual: zmq_socket(3),
+Where it matters when somebody listens the socket is an XPUB one.  On the wire it is a PUB socket;
+on this side it also shows the subscriptions that arrive.  (ZeroMQ manual: zmq_socket(3),
 zmq_setsockopt(3), zmq_socket_monitor(3).)
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import struct
 import threading
@@ -56,8 +58,9 @@ class ZmqPublisher(Transport):
     """What both publishers share: the socket, its lock, overflow and subscription counting.
 
     Attributes:
-        socket: the XPUB socket, None while not open.
-        subscriptions: how many there are now (a subscriber may have several, or share none).
+        socket: the XPUB or PUB socket, None while not open.
+        subscriptions: how many there are now (a subscriber may have several, or share none); 0 on
+            a PUB socket.
     """
 
     _kind: int = zmq.XPUB
@@ -89,7 +92,7 @@ class ZmqPublisher(Transport):
         sock.setsockopt(zmq.LINGER, self._options.linger)
         if self._kind == zmq.XPUB:
             sock.setsockopt(zmq.XPUB_VERBOSER, 1)
-        if self._kind == zmq.XPUB and self._options.high_water_mark:
+        if self._options.high_water_mark:
             sock.setsockopt(zmq.XPUB_NODROP, 1)
         if ipv6:
             sock.setsockopt(zmq.IPV6, 1)
@@ -153,7 +156,7 @@ class ZmqPublisher(Transport):
         """Read what subscribers sent; the caller holds the lock."""
         self._left = _SERVICE_EVERY
         self._service_at = time.monotonic() + _SERVICE_SECONDS
-        if self.socket is None:
+        if self.socket is None or self._kind == zmq.PUB:
             return
         for _ in range(_COMMANDS_AT_ONCE):
             try:
@@ -212,6 +215,11 @@ class BindPublisher(ZmqPublisher):
         super().__init__(context, name, endpoints, options)
         self.endpoint = ""
         self._settle, self._wait_for = settle, wait_for
+        if not wait_for:
+            # An XPUB socket keeps every message that a peer sends, whoever that is, and libzmq
+            # reads them without end as long as they come: 400 MB/s, in the middle of a publish.
+            # A PUB socket throws them away.
+            self._kind = zmq.PUB
         self._listener = -1
 
     def open(self) -> None:
@@ -241,6 +249,8 @@ class BindPublisher(ZmqPublisher):
 
     def _bind(self, address: addresses.Address) -> None:
         endpoint = addresses.to_bind(address)
+        if addresses.is_taken(address):
+            raise zmq.ZMQError(errno.EADDRINUSE)
         sock = self._new_socket(addresses.is_ipv6(endpoint))
         try:
             self._listener = bind_watched(sock, endpoint)
@@ -290,7 +300,9 @@ def bind_watched(sock: zmq.Socket[bytes], endpoint: str) -> int:
 
 def end_monitor(sock: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
     """Stop monitoring ``sock``; an open monitor keeps the context from ending."""
-    sock.disable_monitor()
+    # A context that is being terminated has ended it already.
+    with contextlib.suppress(zmq.ContextTerminated):
+        sock.disable_monitor()
     monitor.close(linger=0)
 
 

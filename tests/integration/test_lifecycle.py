@@ -63,7 +63,7 @@ def blocked(make_context, stalled, address, eventually):
 
     def make(**changes):
         endpoint = address()
-        context = make_context(**bound(endpoint, **changes))
+        context = make_context(**bound(endpoint, wait_for_subscriptions=1, **changes))
         stalled(endpoint)
         eventually(lambda: context._transport.wait_for_subscriptions(1, 0))
         fill(context, 300, size=100_000)

@@ -14,18 +14,30 @@ MANY = 2000
 PAYLOAD = {"x": "x" * 10_000}
 
 
-@pytest.fixture
-def crowd(make_context, listener, stalled, address, eventually):
+@pytest.fixture(params=[0, 1], ids=["PUB", "XPUB"])
+def crowd(make_context, listener, stalled, address, eventually, request):
     """A function: a context with a healthy and a stalled subscriber, and the healthy one."""
 
     def gather(**changes):
         endpoint = address()
-        config = settings(name="me", endpoints={"me": endpoint}, zmq_linger=0, **changes)
-        context = make_context(**config)
-        healthy = listener(endpoint)
-        stalled(endpoint)
-        transport = context._transport
-        eventually(lambda: transport.wait_for_subscriptions(2, 0))
+        context = make_context(
+            **settings(
+                name="me", endpoints={"me": endpoint}, zmq_linger=0,
+                wait_for_subscriptions=request.param, **changes,
+            )
+        )  # fmt: skip
+        healthy, stalling = listener(endpoint), stalled(endpoint)
+        heard = []
+
+        def both_hear():
+            context.publish(topic="hello", modname="t")
+            heard.extend(healthy.arrived())
+            return heard and stalling.hears(b"hello")
+
+        eventually(both_hear)
+        context.publish(topic="begin", modname="t")
+        while not healthy.receive()[0].endswith(b"begin"):
+            pass
         return context, healthy
 
     return gather
@@ -88,15 +100,14 @@ def test_publishing_never_waits(crowd):
 def test_zero_is_no_limit(make_context, listener, address):
     """With 0 a subscriber that is far behind still gets everything."""
     endpoint = address()
+    listening = listener(endpoint)
     context = make_context(
         **settings(name="me", endpoints={"me": endpoint}, post_init_sleep=20,
                    wait_for_subscriptions=1, zmq_linger=20_000)
     )  # fmt: skip
-    publishing = listener(endpoint)
-    context._transport.wait_for_subscriptions(1, 20)
     publish(context, range(20_000))
     context.destroy()
-    assert publishing.topics(20_000) == [str(number) for number in range(20_000)]
+    assert listening.topics(20_000) == [str(number) for number in range(20_000)]
 
 
 def test_zero_never_overflows(crowd):

@@ -225,6 +225,14 @@ def test_destroyed_context(make_context, address, mute):
         context.publish(topic="a", modname="t")
 
 
+def test_destroyed_active_context(make_context, address):
+    """The same where messages would otherwise be held for a relay."""
+    context = make_context(**relayed(address(), zmq_linger=0))
+    context.destroy()
+    with pytest.raises(AttributeError, match=r"fedmsg\.init\(\)"):
+        context.publish(topic="a", modname="t")
+
+
 def test_publisher_after_destroy(make_context, address):
     """The attribute stays, and is None; so is the zmq context."""
     context = make_context(**settings(name="me", endpoints={"me": address()}))
