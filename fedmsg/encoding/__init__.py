@@ -15,8 +15,10 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import date
 
 __all__ = ["pretty_dumps", "dumps", "loads"]  # noqa: RUF022  the order of 1.1.7
 
@@ -44,7 +46,9 @@ class FedMsgEncoder(json.JSONEncoder):
         method = _json_method(o)
         if method is not None:
             return method()
-        if isinstance(o, (datetime, date)):
+        # Whoever has a date has loaded the module; importing fedmsg need not.
+        datetime = sys.modules.get("datetime")
+        if datetime is not None and isinstance(o, datetime.date):
             return _seconds(o)
         if isinstance(o, (set, frozenset)):
             return _listed(o)
@@ -96,8 +100,9 @@ def _json_method(obj: Any) -> Callable[[], Any] | None:
 
 def _seconds(moment: date) -> float:
     """Return seconds since the epoch, without fraction; a naive time is local time."""
-    if isinstance(moment, datetime) and moment.utcoffset() is not None:
-        return float(math.floor(moment.timestamp()))
+    offset = getattr(moment, "utcoffset", None)
+    if offset is not None and offset() is not None:
+        return float(math.floor(moment.timestamp()))  # type: ignore[attr-defined]
     return time.mktime(moment.timetuple())
 
 

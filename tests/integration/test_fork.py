@@ -47,6 +47,13 @@ def ended_well(pid):
     assert os.waitpid(pid, 0)[1] == 0
 
 def is_free(address):
+    # Within a deadline: what was killed takes a moment to be gone.
+    deadline = time.monotonic() + 20
+    while not can_bind(address) and time.monotonic() < deadline:
+        threading.Event().wait(0.02)
+    return can_bind(address)
+
+def can_bind(address):
     import socket
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as libzmq does

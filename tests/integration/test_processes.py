@@ -249,6 +249,7 @@ def test_relay_monitoring(
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("default_ports")
 def test_tail_keeps_its_output_clean(command: Start) -> None:
     """What it has to say about its configuration goes to standard error."""
     tail = command("fedmsg-tail", "--json", "--for=0.1")
