@@ -60,10 +60,15 @@ def test_healthy_subscriber_loses_nothing(crowd):
 
 
 def test_episodes_are_counted_not_messages(crowd):
-    """A subscriber that stays stalled is one episode, however much it misses."""
+    """A subscriber that stays stalled adds no episode, however much it misses.
+
+    The first ones depend on the kernel: some enlarge a full send buffer once more.
+    """
     context, healthy = crowd(high_water_mark=20)
     pour(context, healthy)
-    assert context.overflows == 1
+    episodes = context.overflows
+    pour(context, healthy)
+    assert (episodes > 0, context.overflows) == (True, episodes)
 
 
 def test_overflow_is_logged_once(crowd, caplog):
