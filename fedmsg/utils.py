@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     import zmq
 
-_KEEPALIVE = {
+#: Configuration key -> option of libzmq.
+TCP_KEEPALIVE = {
     "zmq_tcp_keepalive": "TCP_KEEPALIVE",
     "zmq_tcp_keepalive_cnt": "TCP_KEEPALIVE_CNT",
     "zmq_tcp_keepalive_idle": "TCP_KEEPALIVE_IDLE",
     "zmq_tcp_keepalive_intvl": "TCP_KEEPALIVE_INTVL",
 }
-_RECONNECT = {
+TCP_RECONNECT = {
     "zmq_reconnect_ivl": "RECONNECT_IVL",
     "zmq_reconnect_ivl_max": "RECONNECT_IVL_MAX",
 }
@@ -47,23 +48,37 @@ def set_high_water_mark(socket: zmq.Socket[Any], config: Mapping[str, Any]) -> N
 
 def set_tcp_keepalive(socket: zmq.Socket[Any], config: Mapping[str, Any]) -> None:
     """Set the TCP keepalive options that the configuration has; leave the others alone."""
-    _set_options(socket, config, _KEEPALIVE)
+    _set_options(socket, config, TCP_KEEPALIVE)
 
 
 def set_tcp_reconnect(socket: zmq.Socket[Any], config: Mapping[str, Any]) -> None:
     """Set the reconnection intervals (milliseconds) that the configuration has."""
-    _set_options(socket, config, _RECONNECT)
+    _set_options(socket, config, TCP_RECONNECT)
 
 
 def _set_options(
     socket: zmq.Socket[Any], config: Mapping[str, Any], names: Mapping[str, str]
 ) -> None:
+    for option, value in given_options(config, names):
+        socket.setsockopt(option, value)
+
+
+def given_options(
+    config: Mapping[str, Any], names: Mapping[str, str]
+) -> tuple[tuple[int, Any], ...]:
+    """Return the ``setsockopt`` pairs whose key the configuration has and whose option libzmq has.
+
+    Args:
+        config: the configuration.
+        names: configuration key -> name of the option in :mod:`zmq`.
+    """
     import zmq
 
-    for key, constant in names.items():
-        option = getattr(zmq, constant, None)
-        if key in config and option is not None:
-            socket.setsockopt(option, config[key])
+    return tuple(
+        (int(getattr(zmq, option)), config[key])
+        for key, option in names.items()
+        if key in config and hasattr(zmq, option)
+    )
 
 
 def guess_calling_module(default: str | None = None) -> str | None:

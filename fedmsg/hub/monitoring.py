@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import time
 from typing import Any
 
 import zmq
 
-from ..exceptions import NoEndpointAvailable
+from ..exceptions import ConfigurationError, NoEndpointAvailable
+from ..transports import addresses
 
 _log = logging.getLogger("fedmsg.hub")
 
@@ -54,12 +54,12 @@ class MonitoringProducer:
         sock = self._context.socket(zmq.PUB)
         sock.setsockopt(zmq.LINGER, 0)
         try:
-            if path and _is_listening(path):
+            if addresses.is_taken(addresses.parse(endpoint)):
                 raise OSError("another process is using it")
             sock.bind(endpoint)
             if path and mode is not None:
                 os.chmod(path, mode if isinstance(mode, int) else int(mode, 8))
-        except (zmq.ZMQError, OSError, ValueError) as error:
+        except (zmq.ZMQError, ConfigurationError, OSError, ValueError) as error:
             sock.close(linger=0)
             self._context.term()
             raise NoEndpointAvailable(
@@ -97,14 +97,3 @@ class MonitoringProducer:
             self._socket.close(linger=0)
             self._context.term()
             self._socket = None
-
-
-def _is_listening(path: str) -> bool:
-    """True if somebody accepts connections on a Unix socket; libzmq would take it over."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-        return True

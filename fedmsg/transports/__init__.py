@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import options
+from .. import options, utils
 from ..exceptions import MissingRelay
 from .base import Transport
 
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from .zeromq import SocketOptions
 
 __all__ = ["Transport", "as_list", "choose", "socket_options", "subscriber_options"]
-
-_KEEPALIVE = {
-    "TCP_KEEPALIVE": "zmq_tcp_keepalive",
-    "TCP_KEEPALIVE_CNT": "zmq_tcp_keepalive_cnt",
-    "TCP_KEEPALIVE_IDLE": "zmq_tcp_keepalive_idle",
-    "TCP_KEEPALIVE_INTVL": "zmq_tcp_keepalive_intvl",
-}
-_RECONNECT = {
-    "RECONNECT_IVL": "zmq_reconnect_ivl",
-    "RECONNECT_IVL_MAX": "zmq_reconnect_ivl_max",
-}
 
 Config = Mapping[str, Any]
 
@@ -119,7 +108,7 @@ def socket_options(config: Config) -> SocketOptions:
     return SocketOptions(
         high_water_mark=config["high_water_mark"],
         linger=config.get("zmq_linger", 1000),
-        others=_given(config, _KEEPALIVE),
+        others=utils.given_options(config, utils.TCP_KEEPALIVE),
     )
 
 
@@ -133,15 +122,4 @@ def subscriber_options(config: Config) -> tuple[tuple[int, int], ...]:
 
     limit = config["high_water_mark"]
     marks = ((int(zmq.SNDHWM), limit), (int(zmq.RCVHWM), limit))
-    return marks + _given(config, _KEEPALIVE) + _given(config, _RECONNECT)
-
-
-def _given(config: Config, table: Mapping[str, str]) -> tuple[tuple[int, int], ...]:
-    """Return the options of ``table`` whose key the configuration has and libzmq knows."""
-    import zmq
-
-    return tuple(
-        (int(getattr(zmq, option)), config[key])
-        for option, key in table.items()
-        if key in config and hasattr(zmq, option)
-    )
+    return marks + utils.given_options(config, {**utils.TCP_KEEPALIVE, **utils.TCP_RECONNECT})

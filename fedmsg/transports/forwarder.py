@@ -187,7 +187,6 @@ class Forwarder:
                 return
             if self._sub in ready:
                 self._move(_BURST)
-            self._out.service()
 
     def _move(self, limit: int) -> int:
         """Forward up to ``limit`` messages that are here; return how many there were."""
@@ -244,7 +243,13 @@ class Forwarder:
 
 
 class _Outlet(ZmqPublisher):
-    """The publishing socket, used by one thread and without its lock."""
+    """The publishing socket, used by one thread and without its lock.
+
+    A PUB socket: of an XPUB one nobody here would read what subscribers send, so that libzmq's
+    proxy would wake up over it for ever and a flood would be kept in memory.
+    """
+
+    _kind = zmq.PUB
 
     def open(self) -> None:
         """See :meth:`bind`."""
@@ -252,24 +257,15 @@ class _Outlet(ZmqPublisher):
     def bind(self, target: str) -> None:
         """Bind literally.
 
-        For libzmq's proxy it is a PUB socket: the proxy would wake up for ever over subscriptions
-        that an XPUB socket shows and nobody reads.
-
         Raises:
             zmq.ZMQError: the address cannot be bound.
         """
-        self._kind = zmq.XPUB if self._options.high_water_mark else zmq.PUB
         sock = self._new_socket(addresses.is_ipv6(target))
         # libzmq learns what a subscriber has taken in steps of half the mark, so that up to half
         # of it may look occupied when the subscriber stalls: twice the limit guarantees the limit.
         sock.setsockopt(zmq.SNDHWM, min(2 * self._options.high_water_mark, _LARGEST_MARK))
         self._use(sock)
         sock.bind(target)
-
-    def service(self) -> None:
-        """Read what subscribers sent, from time to time."""
-        if self._kind == zmq.XPUB and time.monotonic() >= self._service_at:
-            self._service()
 
     @property
     def raw_send(self) -> Callable[..., Any]:

@@ -9,13 +9,19 @@ import sys
 import threading
 
 import pytest
+import zmq
 from parts import Stalled, settings
+
+from fedmsg.transports.forwarder import Forwarder
+from fedmsg.transports.zeromq import SocketOptions
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 
 MIB = 1 << 20
 #: What the flooded process may grow by: 1,000 messages of 64 KiB wait for each of 3 peers.
 BOUND = 300 * MIB
+#: What a relay may grow by; it was 172 MiB when it kept what subscribers sent.
+RELAY_BOUND = 60 * MIB
 FRAMES = {
     "small junk": "[b'j' * 10]",
     "junk": "[b'j' * 60_000] * 5",
@@ -63,15 +69,24 @@ def victim(make_context, address):
     return context, endpoint
 
 
-@pytest.fixture(params=FRAMES)
-def flood(request, victim):
+@contextlib.contextmanager
+def flooding(endpoint, frames):
     """A process whose three connections send as much as they can."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", FLOOD, victim[1], FRAMES[request.param]]
+    command = [sys.executable, "-c", FLOOD, endpoint, frames]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
-        assert process.stdout.readline() == b"flooding\n"
+        try:
+            assert process.stdout.readline() == b"flooding\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture(params=FRAMES)
+def flood(request, victim):
+    """A flood of one kind, sent to the victim."""
+    with flooding(victim[1], FRAMES[request.param]) as process:
         yield process
-        process.kill()
 
 
 def test_idle_publisher(victim, flood):
@@ -108,3 +123,31 @@ def test_large_subscription_is_refused(victim):
         while peer.socket.recv(4096):
             pass
     peer.close()
+
+
+@pytest.mark.parametrize("limit", [0, 1000], ids=["proxy", "loop"])
+@pytest.mark.parametrize("frames", ["junk", "subscribe-unsubscribe"])
+def test_relay(limit, frames, address, zmq_context, listener, eventually):
+    """Subscribers that flood a relay neither stop it nor make it grow."""
+    inbound, outbound = address(), address()
+    relay = Forwarder([inbound], outbound, SocketOptions(high_water_mark=limit))
+    relay.open()
+    relay.start()
+    publisher = zmq_context.socket(zmq.XPUB)
+    publisher.connect(inbound)
+    healthy, before, arrived = listener(outbound), resident(), []
+
+    def last_arrives():
+        publisher.send(b"last")
+        arrived.extend(frames[0] for frames in healthy.arrived())
+        return b"last" in arrived
+
+    try:
+        assert publisher.poll(10_000), "the relay did not subscribe"
+        with flooding(outbound, FRAMES[frames]):
+            for number in range(3000):
+                publisher.send(b"%d" % number)
+            eventually(last_arrives)
+            assert resident() - before < RELAY_BOUND
+    finally:
+        assert relay.stop(0.0)
