@@ -209,7 +209,7 @@ class Forwarder:
                     # As bytes: a frame object costs more than the copy of a topic.
                     send(first.bytes, _NOBLOCK_MORE)
                 except zmq.Again:
-                    self._out.overflow([first, last])
+                    self._out.refused([first, last])
                 else:
                     send(last, _NOBLOCK, False)
         except zmq.Again:
@@ -278,8 +278,8 @@ class _Outlet(ZmqPublisher):
         try:
             self.socket.send_multipart(frames, _NOBLOCK)
         except zmq.Again:
-            self.overflow(frames)
+            self.refused(frames)
 
-    def overflow(self, frames: Sequence[zmq.Frame]) -> None:
-        """A subscriber's queue is full: count that, and send to the others."""
-        self._overflow([frame.bytes for frame in frames])
+    def refused(self, frames: Sequence[zmq.Frame]) -> None:
+        """A subscriber's queue looks full: see :meth:`ZmqPublisher._refused`."""
+        self._refused([frame.bytes for frame in frames])

@@ -128,9 +128,23 @@ class ZmqPublisher(Transport):
         try:
             self._raw_send(topic, _NOBLOCK_MORE)
         except zmq.Again:
-            self._overflow((topic, body))
+            self._refused((topic, body))
         else:
             self._raw_send(body, _NOBLOCK)
+
+    def _refused(self, frames: Sequence[bytes]) -> None:
+        """A queue looked full: look again, and only then believe it.
+
+        libzmq hears once a millisecond what subscribers have taken.  With a small limit a fast
+        publisher finds the queue of a subscriber full that has read everything, and that one would
+        lose the message.  Asking for events makes libzmq hear it now.
+        """
+        assert self.socket is not None
+        self.socket.getsockopt(zmq.EVENTS)
+        try:
+            self.socket.send_multipart(frames, _NOBLOCK)
+        except zmq.Again:
+            self._overflow(frames)
 
     def _overflow(self, frames: Sequence[bytes]) -> None:
         """A subscriber's queue is full: count the episode and send to the others.

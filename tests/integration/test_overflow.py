@@ -102,6 +102,20 @@ def test_publishing_never_waits(crowd):
     assert slowest < 5
 
 
+def test_fast_reader_is_not_taken_for_a_slow_one(make_context, subscriber, address):
+    """Who has read everything misses nothing, although libzmq hears of it only now and then."""
+    endpoint = address()
+    reader = subscriber(endpoint)
+    context = make_context(
+        **settings(name="me", endpoints={"me": endpoint}, high_water_mark=20,
+                   post_init_sleep=20, wait_for_subscriptions=1)
+    )  # fmt: skip
+    for number in range(MANY):
+        context.publish(topic=str(number), modname="t")
+        assert reader.receive()[0].endswith(b".%d" % number)
+    assert context.overflows == 0
+
+
 def test_zero_is_no_limit(make_context, listener, address):
     """With 0 a subscriber that is far behind still gets everything."""
     endpoint = address()
