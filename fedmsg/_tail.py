@@ -14,7 +14,7 @@ import zmq
 
 from . import envelope, options, transports
 from .exceptions import FrameError, ValidationError
-from .transports.limits import RateLimit
+from ._limits import RateLimit
 
 if TYPE_CHECKING:
     from .transports.subscriber import Subscriber

@@ -20,7 +20,7 @@ import zmq
 from . import encoding, envelope, transports, utils
 from ._tail import REPORTS_A_MINUTE, Tail
 from .exceptions import NoPublisher, ValidationError
-from .transports.limits import RateLimit
+from ._limits import RateLimit
 
 if TYPE_CHECKING:
     from .transports.base import Transport

@@ -32,6 +32,7 @@ LAYERS = {
     "fedmsg.options": 0.2,
     "fedmsg._option": 0.1,
     "fedmsg.exceptions": 0,
+    "fedmsg._limits": 0,
     "fedmsg.utils": 0,
 }
 

@@ -14,7 +14,7 @@ import zmq
 
 from ..exceptions import RelayUnavailable
 from . import addresses, forksafe
-from .limits import RateLimit
+from .._limits import RateLimit
 from .zeromq import (
     _NOBLOCK,
     _NOBLOCK_MORE,

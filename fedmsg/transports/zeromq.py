@@ -22,7 +22,7 @@ import zmq.backend
 from ..exceptions import ConfigurationError, NoEndpointAvailable, NoPublisher
 from . import addresses, forksafe
 from .base import Transport
-from .limits import RateLimit
+from .._limits import RateLimit
 
 _log = logging.getLogger("fedmsg.transports.zeromq")
 

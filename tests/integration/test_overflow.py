@@ -7,7 +7,7 @@ import time
 import pytest
 from parts import publish, settings
 
-from fedmsg.transports import limits
+from fedmsg import _limits as limits
 
 #: Enough, at 10 kB each, to fill the buffers of the kernel and a small queue.
 MANY = 2000

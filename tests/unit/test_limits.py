@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fedmsg.transports import limits
-from fedmsg.transports.limits import RateLimit
+from fedmsg import _limits as limits
+from fedmsg._limits import RateLimit
 
 
 @pytest.fixture
