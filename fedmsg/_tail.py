@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import zmq
 
 from . import envelope, options, transports
-from .exceptions import FrameError, ValidationError
 from ._limits import RateLimit
+from .exceptions import FrameError, ValidationError
 
 if TYPE_CHECKING:
     from .transports.subscriber import Subscriber

@@ -18,9 +18,9 @@ import six
 import zmq
 
 from . import encoding, envelope, transports, utils
+from ._limits import RateLimit
 from ._tail import REPORTS_A_MINUTE, Tail
 from .exceptions import NoPublisher, ValidationError
-from ._limits import RateLimit
 
 if TYPE_CHECKING:
     from .transports.base import Transport

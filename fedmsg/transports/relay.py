@@ -12,9 +12,9 @@ from typing import Any
 
 import zmq
 
+from .._limits import RateLimit
 from ..exceptions import RelayUnavailable
 from . import addresses, forksafe
-from .._limits import RateLimit
 from .zeromq import (
     _NOBLOCK,
     _NOBLOCK_MORE,

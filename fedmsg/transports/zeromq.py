@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import zmq
 import zmq.backend
 
+from .._limits import RateLimit
 from ..exceptions import ConfigurationError, NoEndpointAvailable, NoPublisher
 from . import addresses, forksafe
 from .base import Transport
-from .._limits import RateLimit
 
 _log = logging.getLogger("fedmsg.transports.zeromq")
 
