@@ -82,6 +82,7 @@ setup(
         "console_scripts": [
             "fedmsg-logger = fedmsg.commands.logger:logger",
             "fedmsg-relay = fedmsg.commands.relay:relay",
+            "fedmsg-signing-relay = fedmsg.commands.relay:signing_relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",
         ],
         "moksha.consumer": [

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import pytest
 import zmq
-from fixtures import listen, listener, make_context, publisher, relay, stalled  # noqa: F401
+from fixtures import feeder, listen, listener, make_context, publisher, relay, stalled  # noqa: F401
 
 import fedmsg
 import fedmsg._loopback

@@ -29,6 +29,7 @@ EXTRAS = {
 SCRIPTS = {
     "fedmsg-logger": "fedmsg.commands.logger:logger",
     "fedmsg-relay": "fedmsg.commands.relay:relay",
+    "fedmsg-signing-relay": "fedmsg.commands.relay:signing_relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",
 }
 CONSUMERS = {"fedmsg-relay": "fedmsg.consumers.relay:RelayConsumer"}

@@ -10,7 +10,7 @@ from typing import Any
 import zmq
 
 from .. import options, transports
-from ..consumers.relay import RelayConsumer
+from ..consumers.relay import RelayConsumer, SigningRelayConsumer
 from ..exceptions import ConfigurationError, FedmsgError
 from ..transports.forwarder import Counts, Forwarder
 from . import signals
@@ -24,11 +24,11 @@ _LOOK = 1.0
 
 
 def is_plain(consumer: Any) -> bool:
-    """True if forwarding bytes does all that this class does."""
+    """True if forwarding frames does all that this class does."""
     return (
         isinstance(consumer, type)
         and issubclass(consumer, RelayConsumer)
-        and consumer.consume is RelayConsumer.consume
+        and consumer.consume in (RelayConsumer.consume, SigningRelayConsumer.consume)
     )
 
 
@@ -56,7 +56,7 @@ class _Record:
             "module": self._consumer.__module__,
             "topic": getattr(self._consumer, "topic", "*"),
             "initialized": self._forwarder.running,
-            "exceptions": int(self._forwarder.error is not None),
+            "exceptions": counts.dropped - last.dropped + int(self._forwarder.error is not None),
             "jsonify": True,
             "backlog": 0,
             "headcount_in": counts.received - last.received,
@@ -64,6 +64,7 @@ class _Record:
             "times": [],
             "received_total": counts.received,
             "sent_total": counts.sent,
+            "dropped_total": counts.dropped,
             "overflows_total": counts.overflows,
         }
 
@@ -77,15 +78,14 @@ def run(config: dict[str, Any], consumer: type, producers: list[type]) -> None:
         producers: classes made with a hub; those that poll are called at their frequency.
 
     Raises:
+        ConfigurationError: a signing relay cannot sign.
         NoEndpointAvailable: an inbound address, or the monitoring socket, cannot be bound.
         zmq.ZMQError: the outbound address cannot be bound.
         FedmsgError: forwarding failed later.
     """
     inbound = _addresses(config, "zmq_subscribe_endpoints")
     outbound = ",".join(_addresses(config, "zmq_publish_endpoints"))
-    forwarder = Forwarder(
-        inbound, outbound, transports.socket_options(config), options.get(config, "io_threads")
-    )
+    forwarder = _forwarder(config, consumer, inbound, outbound)
     forwarder.open()
     hub = _Hub(config, _Record(consumer, forwarder))
     try:
@@ -104,6 +104,19 @@ def run(config: dict[str, Any], consumer: type, producers: list[type]) -> None:
             _end(forwarder, hub.producers)
     if forwarder.error is not None:
         raise FedmsgError(f"the relay failed: {forwarder.error}") from forwarder.error
+
+
+def _forwarder(
+    config: dict[str, Any], consumer: type, inbound: list[str], outbound: str
+) -> Forwarder:
+    parts = inbound, outbound, transports.socket_options(config), options.get(config, "io_threads")
+    if not issubclass(consumer, SigningRelayConsumer):
+        return Forwarder(*parts)
+    # Here, because the other relay starts faster without.
+    from ..transports.transforming import TransformingForwarder
+    from .signing import signer
+
+    return TransformingForwarder(signer(config), *parts)
 
 
 def _addresses(config: dict[str, Any], key: str) -> list[str]:
@@ -132,6 +145,9 @@ def _end(forwarder: Forwarder, producers: list[Any]) -> None:
         producer.stop()
     ended = forwarder.stop(DRAIN_SECONDS)
     counts = forwarder.counts()
-    _log.info("relayed %d messages, %d overflows", counts.sent, counts.overflows)
+    _log.info(
+        "relayed %d messages, dropped %d, %d overflows",
+        counts.sent, counts.dropped, counts.overflows,
+    )  # fmt: skip
     if not ended:
         _log.error("the relay did not end in time; messages may be lost")

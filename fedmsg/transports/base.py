@@ -40,7 +40,7 @@ class Transport(abc.ABC):
         """Wait up to ``timeout`` seconds for what is queued; return how many messages remain."""
         return 0
 
-    def before_fork(self) -> None:
+    def before_fork(self) -> None:  # noqa: B027  most have nothing to do
         """Prepare for a fork of this process, in the thread that forks; never waits."""
 
     @abc.abstractmethod

@@ -40,6 +40,7 @@ class Counts(NamedTuple):
     received: int = 0
     sent: int = 0
     overflows: int = 0
+    dropped: int = 0
 
 
 class Forwarder:
@@ -65,6 +66,7 @@ class Forwarder:
         self._thread = threading.Thread(target=self._run, name="fedmsg-forwarder", daemon=True)
         self._moved = 0
         self._proxied = 0
+        self._dropped = 0
         self._drain_seconds = 0.0
         self.error: BaseException | None = None
 
@@ -135,7 +137,7 @@ class Forwarder:
             except zmq.ZMQError:
                 _log.debug("the proxy did not answer; counters are older", exc_info=True)
         total = self._proxied + self._moved
-        return Counts(total, total, self._out.overflows)
+        return Counts(total, total - self._dropped, self._out.overflows, self._dropped)
 
     @property
     def _uses_proxy(self) -> bool:
@@ -272,7 +274,7 @@ class _Outlet(ZmqPublisher):
         """Sends one frame: data, flags, copy."""
         return self._raw_send
 
-    def transmit(self, frames: Sequence[zmq.Frame]) -> None:
+    def transmit(self, frames: Sequence[bytes | zmq.Frame]) -> None:
         """Send one message of any number of frames."""
         assert self.socket is not None
         try:
@@ -280,6 +282,6 @@ class _Outlet(ZmqPublisher):
         except zmq.Again:
             self.refused(frames)
 
-    def refused(self, frames: Sequence[zmq.Frame]) -> None:
+    def refused(self, frames: Sequence[bytes | zmq.Frame]) -> None:
         """A subscriber's queue looks full: see :meth:`ZmqPublisher._refused`."""
-        self._refused([frame.bytes for frame in frames])
+        self._refused([each if isinstance(each, bytes) else each.bytes for each in frames])
