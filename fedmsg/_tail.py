@@ -144,20 +144,20 @@ class Tail:
 
         Names that do not resolve within ``timeout`` are left out, and malformed endpoints.
         """
-        from .transports import subscriber
+        from .transports import sources
 
         self._needs_zmq()
         poller, subs = zmq.Poller(), {}
         pairs = transports.subscriber_options(self.c)
         timeout = self.c.get("timeout") or 0
         try:
-            for name, endpoint, address, host in subscriber.resolved(
+            for name, endpoint, address, host in sources.resolved(
                 self._endpoints(), timeout, passive
             ):
-                sock = subscriber.new_socket(self.context, topic.encode("utf-8"), pairs)
+                sock = sources.new_socket(self.context, [topic.encode("utf-8")], pairs)
                 subs[sock] = (name, endpoint)
                 self._polled.add(sock)
-                if subscriber.attach(sock, name, address, host, passive):
+                if sources.attach(sock, name, address, host, passive):
                     poller.register(sock, zmq.POLLIN)
                 else:
                     self._close_subs([subs.popitem()[0]])
@@ -244,7 +244,7 @@ class _Tailing:
             self._subscriber = subscriber = Subscriber(
                 owner.context,
                 owner._endpoints(),
-                self._topic.encode("utf-8"),
+                [self._topic.encode("utf-8")],
                 transports.subscriber_options(owner.c),
                 bind=self._passive,
             )
