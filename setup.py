@@ -80,12 +80,17 @@ setup(
     scripts=["scripts/fedmsg-config"],
     entry_points={
         "console_scripts": [
+            "fedmsg-check = fedmsg.commands.check:check",
+            "fedmsg-gateway = fedmsg.commands.gateway:gateway",
+            "fedmsg-hub = fedmsg.commands.hub:hub",
             "fedmsg-logger = fedmsg.commands.logger:logger",
             "fedmsg-relay = fedmsg.commands.relay:relay",
             "fedmsg-signing-relay = fedmsg.commands.relay:signing_relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",
         ],
         "moksha.consumer": [
+            "fedmsg-dummy = fedmsg.consumers.dummy:DummyConsumer",
+            "fedmsg-gateway = fedmsg.consumers.gateway:GatewayConsumer",
             "fedmsg-relay = fedmsg.consumers.relay:RelayConsumer",
         ],
     },

@@ -27,12 +27,19 @@ EXTRAS = {
     "stomp", "test", "web",
 }  # fmt: skip
 SCRIPTS = {
+    "fedmsg-check": "fedmsg.commands.check:check",
+    "fedmsg-gateway": "fedmsg.commands.gateway:gateway",
+    "fedmsg-hub": "fedmsg.commands.hub:hub",
     "fedmsg-logger": "fedmsg.commands.logger:logger",
     "fedmsg-relay": "fedmsg.commands.relay:relay",
     "fedmsg-signing-relay": "fedmsg.commands.relay:signing_relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",
 }
-CONSUMERS = {"fedmsg-relay": "fedmsg.consumers.relay:RelayConsumer"}
+CONSUMERS = {
+    "fedmsg-dummy": "fedmsg.consumers.dummy:DummyConsumer",
+    "fedmsg-gateway": "fedmsg.consumers.gateway:GatewayConsumer",
+    "fedmsg-relay": "fedmsg.consumers.relay:RelayConsumer",
+}
 BANNED = re.compile(r"\b(kitchen|pkg_resources|distutils|M2Crypto|m2ext)\b")
 IMPORT_OF_BANNED = re.compile(
     r"^\s*(?:import|from)\s+(?:kitchen|pkg_resources|distutils|M2Crypto|m2ext)\b", re.MULTILINE

@@ -16,10 +16,7 @@ class RelayConsumer(FedmsgConsumer):
 
     config_key = "fedmsg.consumers.relay.enabled"
     topic = "*"
-
-    def __init__(self, hub: Any) -> None:
-        super().__init__(hub)
-        self.validate_signatures = False
+    validate_signatures = False
 
     def consume(self, msg: dict[str, Any]) -> None:
         """Send one message through the hub."""
