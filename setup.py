@@ -17,7 +17,7 @@ EXTRAS = {
     "irc": ["irc>=20"],
     "sql": ["SQLAlchemy>=1.4"],
     "srv": ["dnspython>=2"],
-    "web": ["starlette>=0.37", "uvicorn>=0.29"],
+    "web": ["starlette>=0.37", "uvicorn>=0.29", "websockets>=14"],
     "metrics": ["prometheus_client>=0.16"],
     "docs": ["Sphinx>=8"],
     "test": [

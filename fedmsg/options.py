@@ -283,9 +283,12 @@ _ROWS: list[Option] = [
         O("moksha.monitoring.socket.mode", "octal text such as '0660', for an ipc:// socket"),
         O("moksha.livesocket.backend", "websocket: start a websocket server", fallback="amqp"),
         O("moksha.livesocket.websocket.port", "port of that server", fallback=0),
-        O("moksha.livesocket.websocket.interface", "address it listens on", fallback=""),
+        O("moksha.livesocket.websocket.interface", "address it listens on; empty: all of them",
+          fallback=""),
         O("moksha.livesocket.websocket.client2server", "accept messages from browsers",
           fallback=False),
+        O("moksha.livesocket.websocket.origins", "list of the sites whose pages may connect; "
+          "when absent, any"),
     ),
 ]
 # fmt: on

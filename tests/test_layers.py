@@ -49,6 +49,7 @@ GUARDED = {
     "sqlalchemy": "fedmsg.encoding.sqla",
     "pygments": "fedmsg.commands.rendering",
     "dns": "fedmsg._derive",
+    "websockets": "fedmsg.hub.websocket",
     "kitchen": None,
     "pkg_resources": None,
     "distutils": None,
