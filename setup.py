@@ -9,7 +9,9 @@ VERSION = "1.2.0"
 # The one table of optional requirements.  Floors are what Debian 12 and the oldest supported
 # Python (3.10) can have; a ceiling is there only where a newer release is known to break.
 EXTRAS = {
-    "crypto": ["cryptography>=38", "pyOpenSSL>=23"],
+    # pyOpenSSL 23.3 is the first whose store takes cryptography's revocation lists, and
+    # cryptography 42 the first that tells times with their zone.
+    "crypto": ["cryptography>=42", "pyOpenSSL>=24", "requests>=2.28"],
     "commands": ["pygments>=2.14", "psutil>=5.9", "click>=8", "argcomplete>=2"],
     "stomp": ["stomp.py>=8.2,<10"],
     # moksha.hub imports pkg_resources, which setuptools 82 no longer has.

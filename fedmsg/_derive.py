@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fedmsg._option import addresses
+from fedmsg._option import addresses, policy
 from fedmsg.exceptions import ConfigurationError, MissingDependency
 
 
@@ -39,6 +39,19 @@ def complete_endpoints(config: dict[str, Any]) -> None:
     if domains:
         domains = [domains] if isinstance(domains, str) else domains
         config.setdefault("endpoints", {}).update(srv_records(domains))
+
+
+def check_policy(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the same if ``routing_policy`` can be understood in one way only (crypto.md D12).
+
+    Raises:
+        ConfigurationError: a value is not a list of names.
+    """
+    try:
+        policy(config.get("routing_policy"))
+    except ValueError as error:
+        raise ConfigurationError(f"Invalid 'routing_policy' config value: {error}") from error
+    return config
 
 
 def srv_records(domains: Iterable[str]) -> dict[str, list[str]]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Message = tuple[str, str, str, dict[str, Any]]
 
-BAD_SIGNATURE = "signature not valid"
-TOPIC_MISMATCH = "envelope topic differs"
+#: Of a message whose validation raised an error; others have reasons of their own.
+VALIDATION_FAILED = "validation failed with an error"
 
 #: Rejections reported in the log, a minute; all of them are counted.
 REPORTS_A_MINUTE = 60
@@ -98,21 +98,18 @@ class Tail:
         """
         from . import crypto
 
-        config = {key: value for key, value in self.c.items() if key != "message"}
         try:
-            valid = crypto.validate(message, **config)
+            verdict = crypto.check_received(topic, message, **crypto.settings(self.c))
         except Exception:
             # Nothing that a message contains may end the loop.
             self.log.exception("validation failed with an error; the message is dropped")
-            valid = False
-        if not valid:
-            raise Rejected(message, BAD_SIGNATURE)
-        if message.get("topic") != topic:
-            raise Rejected(message, TOPIC_MISMATCH)
+            raise Rejected(message, VALIDATION_FAILED) from None
+        if not verdict.valid:
+            raise Rejected(message, verdict.reason)
 
     def _reject(self, error: ValidationError) -> None:
         """Count a message that was not acceptable, and say so at a bounded rate."""
-        reason = getattr(error, "reason", BAD_SIGNATURE)
+        reason = getattr(error, "reason", VALIDATION_FAILED)
         self.rejected[reason] += 1
         if not self._reject_limit.allow():
             return

@@ -18,6 +18,7 @@ from fedmsg._option import (
     boolean,
     integer,
     mapping,
+    policy,
     real,
     text,
     text_or_list,
@@ -69,9 +70,6 @@ _IRC_COLOURS = {
     "buildsys": "yellow",
     "planet": "light green",
 }
-
-_CA_URL = "https://fedoraproject.org/fedmsg/ca.crt"
-_CRL_URL = "https://fedoraproject.org/fedmsg/crl.pem"
 
 
 def _section(title: str, *rows: Option) -> tuple[Option, ...]:
@@ -147,15 +145,18 @@ _ROWS: list[Option] = [
           ["x509"], fallback=None, check=L),
         O("ssldir", "directory of <certname>.key and <certname>.crt", "/etc/pki/fedmsg", check=S),
         O("crl_location", "path or https URL of the revocation list; None = no list",
-          None, fallback=_CRL_URL, check=S),
+          None, check=S),
         O("crl_cache", "deprecated, never read", None, check=S),
-        O("crl_cache_expiry", "never read", 3600, check=I, unit="seconds"),
-        O("ca_cert_location", "path or https URL of the CA certificates",
-          "/etc/pki/fedmsg/ca.crt", fallback=_CA_URL, check=S),
+        O("crl_cache_expiry", "age at which a list from a URL is loaded again, 0 = never",
+          3600, check=I, unit="seconds"),
+        O("ca_cert_location", "path or https URL of the CA; the first certificate there is the "
+          "trust anchor; when absent, ca.crt in ssldir", "/etc/pki/fedmsg/ca.crt", check=S),
         O("ca_cert_cache", "deprecated, never read", None, check=S),
-        O("ca_cert_cache_expiry", "never read", 0, check=I, unit="seconds"),
+        O("ca_cert_cache_expiry", "age at which a CA from a URL is loaded again, 0 = never",
+          0, check=I, unit="seconds"),
         O("certnames", "<service>.<host> to file stem in ssldir", {}, check=D),
-        O("routing_policy", "full topic to the certificate names that may send it", {}, check=D),
+        O("routing_policy", "full topic to the certificate names that may send it",
+          {}, check=policy),
         O("routing_nitpicky", "reject topics that routing_policy does not list", False, check=B),
     ),
     *_section(

@@ -19,15 +19,33 @@ from typing import Any, ClassVar
 
 import pytest
 import zmq
-from fixtures import feeder, listen, listener, make_context, publisher, relay, stalled  # noqa: F401
+from fixtures import (  # noqa: F401
+    clock,
+    feeder,
+    listen,
+    listener,
+    make_context,
+    openssl,
+    pki,
+    publisher,
+    relay,
+    stalled,
+)
 
 import fedmsg
 import fedmsg._loopback
 import fedmsg.config
+from fedmsg._limits import RateLimit
 
 #: Longest wait for something that should happen at once, seconds.
 DEADLINE = 20.0
 _given_ports: set[int] = set()
+_MEMORIES = {
+    "policy": ["_reported"],
+    "utils": ["_cached_certificates", "_sources", "_entries"],
+    "x509_ng": ["_trusts", "_announced", "_told"],
+    "_credential": ["_known"],
+}
 _leaked: set[threading.Thread] = set()
 
 
@@ -110,11 +128,28 @@ def _reset() -> None:
     fedmsg.config.conf._loaded = False
     fedmsg._remembered = ({}, 0)
     fedmsg._loopback._told = False
+    _reset_crypto()
     for name in ("fedmsg", "moksha"):  # commands set them up for streams of the test
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
+
+
+def _reset_crypto() -> None:
+    """Forget what the loaded modules of fedmsg.crypto remember."""
+    names = [name for name in sys.modules if name.startswith("fedmsg.crypto")]
+    loaded = {name.rpartition(".")[2]: sys.modules[name] for name in names}
+    if "crypto" in loaded:
+        loaded["crypto"]._implementation = loaded["crypto"]._validate_implementations = None
+        loaded["crypto"].rejections.clear()
+    for module, names in _MEMORIES.items():
+        for name in names if module in loaded else ():
+            getattr(loaded[module], name).clear()
+    for module in loaded.values():
+        for value in vars(module).values():
+            if isinstance(value, RateLimit):
+                value._until = 0.0
 
 
 def _our_threads() -> set[threading.Thread]:
