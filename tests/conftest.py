@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import pytest
 import zmq
 from fixtures import listen, listener, make_context, publisher, relay, stalled  # noqa: F401
+from gpg_parts import gpg_keys  # noqa: F401
 
 import fedmsg
 import fedmsg._loopback
