@@ -45,7 +45,7 @@ class Keys:
         for name in NAMES:
             self._make(name, "1d" if name == "expired" else "never", "")
         self._make("locked", "never", "passphrase")
-        gpgconf(self.home)  # the agent forgets the passphrase
+        self.restart()  # the agent forgets the passphrase
         listed = gpg(self.home, "--with-colons", "--list-keys").decode()
         found = re.findall(r"^fpr:+([0-9A-F]{40}):\nuid:(?:[^:]*:){8}(\w+) ", listed, re.M)
         self.fingerprints = {name: fingerprint for fingerprint, name in found}
@@ -71,6 +71,10 @@ class Keys:
         message = {"topic": "org.example.dev.a", "msg": {"text": "grüße"}, **fields}
         signature = self.signature(encoding.dumps(message["msg"]).encode(), name, *options)
         return {**message, "crypto": "gpg", "signature": text(signature)}
+
+    def restart(self) -> None:
+        """End the agent; the next signature starts one that reads its configuration again."""
+        gpgconf(self.home)
 
     def agents(self) -> list[str]:
         """Return the command lines of the processes that run in one of the directories."""
