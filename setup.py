@@ -80,6 +80,7 @@ setup(
     scripts=["scripts/fedmsg-config"],
     entry_points={
         "console_scripts": [
+            "fedmsg-keys = fedmsg.commands.keys:keys",
             "fedmsg-logger = fedmsg.commands.logger:logger",
             "fedmsg-relay = fedmsg.commands.relay:relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",

@@ -27,6 +27,7 @@ EXTRAS = {
     "stomp", "test", "web",
 }  # fmt: skip
 SCRIPTS = {
+    "fedmsg-keys": "fedmsg.commands.keys:keys",
     "fedmsg-logger": "fedmsg.commands.logger:logger",
     "fedmsg-relay": "fedmsg.commands.relay:relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",
