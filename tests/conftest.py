@@ -31,6 +31,7 @@ from fixtures import (  # noqa: F401
     relay,
     stalled,
 )
+from gpg_parts import gpg_keys  # noqa: F401
 
 import fedmsg
 import fedmsg._loopback

@@ -30,6 +30,7 @@ SCRIPTS = {
     "fedmsg-check": "fedmsg.commands.check:check",
     "fedmsg-gateway": "fedmsg.commands.gateway:gateway",
     "fedmsg-hub": "fedmsg.commands.hub:hub",
+    "fedmsg-keys": "fedmsg.commands.keys:keys",
     "fedmsg-logger": "fedmsg.commands.logger:logger",
     "fedmsg-relay": "fedmsg.commands.relay:relay",
     "fedmsg-signing-relay": "fedmsg.commands.relay:signing_relay",
