@@ -84,6 +84,10 @@ setup(
             "fedmsg-relay = fedmsg.commands.relay:relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",
         ],
+        "fedmsg.meta": [
+            "announce = fedmsg.meta.announce:AnnounceProcessor",
+            "logger = fedmsg.meta.logger:LoggerProcessor",
+        ],
         "moksha.consumer": [
             "fedmsg-relay = fedmsg.consumers.relay:RelayConsumer",
         ],
