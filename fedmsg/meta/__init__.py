@@ -143,8 +143,8 @@ def graceful(cls: Callable[[], Any]) -> Callable[[Callable[..., _T]], Callable[.
         def wrapper(msg: Message, *args: Any, **config: Any) -> Any:
             try:
                 return function(msg, *args, **config)
-            except KeyError:
-                _log_missing(function, msg)
+            except KeyError as error:
+                _log_missing(function, msg, error)
                 return cls()
 
         return wrapper
@@ -169,11 +169,11 @@ def with_processor() -> Callable[[Callable[..., _T]], Callable[..., _T]]:
     return decorate
 
 
-def _log_missing(function: Any, msg: Any) -> None:
+def _log_missing(function: Any, msg: Any, error: KeyError) -> None:
     if _reports.allow():
         msg_id = msg.get("msg_id") if isinstance(msg, dict) else None
         name = getattr(function, "__qualname__", function)
-        log.error("%s failed on %.200a", name, msg_id, exc_info=True)
+        log.error("%s failed on %.200a", name, msg_id, exc_info=error)
 
 
 def _reader(
@@ -191,8 +191,8 @@ def _reader(
                     found = processors or ProcessorsNotInitialized()
                     processor = _lookup.find(found, msg, config)
                 return function(msg, processor, config)
-            except KeyError:
-                _log_missing(function, msg)
+            except KeyError as error:
+                _log_missing(function, msg, error)
                 return default()
 
         wrapper.__name__, wrapper.__qualname__ = function.__name__, function.__qualname__
@@ -212,8 +212,8 @@ def msg2repr(msg: Message, processor: BaseProcessor, config: Config) -> str:
     for part in (processor.title, processor.subtitle, processor.link):
         try:
             parts.append(part(msg, **config))
-        except KeyError:
-            _log_missing(part, msg)
+        except KeyError as error:
+            _log_missing(part, msg, error)
             parts.append("")
     title, subtitle, link = parts
     return f"{title} -- {subtitle} {'' if link is None else link}"

@@ -64,7 +64,7 @@ def _entry(
         processor = meta.processors[-1]
 
     def say(function: Callable[..., Any], default: Any, **more: Any) -> Any:
-        return safely(function, message, default, processor, **{**config, **more})
+        return safely(function, message, default, {**config, **more}, processor)
 
     entry = {
         "title": say(meta.msg2title, ""),

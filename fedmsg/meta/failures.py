@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._limits import RateLimit
@@ -20,8 +20,8 @@ def safely(
     function: Callable[..., Any],
     msg: dict[str, Any],
     default: Any,
+    config: Mapping[str, Any],
     processor: Any = None,
-    **config: Any,
 ) -> Any:
     """Call a function such as ``msg2repr`` where the show must go on.
 
@@ -29,8 +29,8 @@ def safely(
         function: called with ``msg``, ``processor`` and the configuration.
         msg: a message from the bus, of any form.
         default: the answer if anything is raised; the error is reported.
-        processor: of this message; by default it is looked up.
         config: what ``make_processors`` had.
+        processor: of this message; by default it is looked up.
 
     Returns:
         What the function returned, or the default.
