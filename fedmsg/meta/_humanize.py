@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import calendar
 from datetime import datetime, timezone
 
-_MINUTE, _HOUR, _DAY, _WEEK = 60, 3600, 86400, 7 * 86400
-_MONTH, _YEAR = 2629746, 31556952  # mean of the Gregorian calendar, seconds
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_WEEK, _YEAR = 7 * _DAY, 365 * _DAY
 
 UNKNOWN = "at an unknown time"
 
@@ -26,27 +27,45 @@ def humanize(timestamp: float, now: float) -> str:
     except (ValueError, OverflowError, OSError):
         return UNKNOWN
     seconds = round((then - present).total_seconds())
-    months = abs((then.year - present.year) * 12 + then.month - present.month)
     if abs(seconds) < 10:
         return "just now"
-    amount = _amount(abs(seconds), months)
+    amount = _amount(abs(seconds), then, present)
     return f"in {amount}" if seconds > 0 else f"{amount} ago"
 
 
-def _amount(seconds: int, months: int) -> str:
-    """Return the largest unit that fits, and how many of it; ``months`` counts calendar months."""
+def _amount(seconds: int, then: datetime, present: datetime) -> str:
+    """Return the largest unit that fits, and how many of it."""
     if seconds < _MINUTE:
         return f"{seconds} seconds"
-    units = (
-        (_MINUTE, _HOUR, "a minute", "minutes"),
-        (_HOUR, _DAY, "an hour", "hours"),
-        (_DAY, _WEEK, "a day", "days"),
-        (_WEEK, _MONTH, "a week", "weeks"),
-        (_MONTH, _YEAR, "a month", "months"),
-    )
-    for unit, larger, one, many in units:
-        if seconds < 2 * unit:
-            return one
-        if seconds < larger:
-            return f"{max(months if unit == _MONTH else seconds // unit, 2)} {many}"
-    return "a year" if seconds < 2 * _YEAR else f"{seconds // _YEAR} years"
+    if seconds < _HOUR:
+        return _counted(seconds // _MINUTE, "a minute", "minutes")
+    if seconds < _DAY:
+        return _counted(seconds // _HOUR, "an hour", "hours")
+    if seconds < _WEEK:
+        return _counted(seconds // _DAY, "a day", "days")
+    if seconds < 15 * _DAY:
+        return _counted(seconds // _WEEK, "a week", "weeks")
+    if seconds < _YEAR:
+        return _counted(_months(then, present), "a month", "months")
+    return _counted(seconds // _YEAR, "a year", "years")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return one if count == 1 else f"{count} {many}"
+
+
+def _months(one: datetime, other: datetime) -> int:
+    """Return the months between two times, with 15 days or more rounded up."""
+    first, last = min(one, other), max(one, other)
+    count = (last.year - first.year) * 12 + last.month - first.month
+    if _later(first, count) > last:
+        count -= 1
+    return count + ((last - _later(first, count)).days > 14)
+
+
+def _later(time: datetime, months: int) -> datetime:
+    """Return the same day of a later month, or its last day if there is no such day."""
+    years, month = divmod(time.month - 1 + months, 12)
+    year = time.year + years
+    day = min(time.day, calendar.monthrange(year, month + 1)[1])
+    return time.replace(year=year, month=month + 1, day=day)
