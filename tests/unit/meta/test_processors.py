@@ -69,7 +69,7 @@ def test_failed_initialisation_leaves_none() -> None:
 def test_plugins_of_other_packages(install: Install) -> None:  # noqa: F811
     """Every entry point of the group, made with the translation and the configuration."""
     install(
-        "town",
+        "fm_town",
         """
 class Forge(Processor):
     __name__ = "forge"
@@ -79,7 +79,7 @@ class Forge(Processor):
     def subtitle(self, msg, **config):
         return self._("pushed by ") + msg["username"]
 """,
-        "forge = town:Forge",
+        "forge = fm_town:Forge",
     )
     assert "forge" in names()
     forge = meta.msg2processor(sample("forge.push"), **CONFIG)
@@ -90,19 +90,19 @@ class Forge(Processor):
 def test_a_plugin_may_claim_the_name_of_a_builtin(install: Install) -> None:  # noqa: F811
     """The first that is found handles the message."""
     source = '\nclass Mine(Processor):\n    __name__ = "logger"\n'
-    install("town", source, "mine = town:Mine")
+    install("fm_town", source, "mine = fm_town:Mine")
     names()
     assert type(meta.msg2processor(sample("logger.log"), **CONFIG)).__name__ == "Mine"
 
 
 BROKEN = [
-    ("raise RuntimeError('at import')", "bad = town:Bad"),
-    ("class Bad(Processor):\n    __name__ = None", "bad = town:Bad"),
-    ("class Bad(Processor):\n    def __init__(self, *a, **k): raise OSError", "bad = town:Bad"),
-    ("", "bad = town:Missing"),
+    ("raise RuntimeError('at import')", "bad = fm_town:Bad"),
+    ("class Bad(Processor):\n    __name__ = None", "bad = fm_town:Bad"),
+    ("class Bad(Processor):\n    def __init__(self, *a, **k): raise OSError", "bad = fm_town:Bad"),
+    ("", "bad = fm_town:Missing"),
     ("", "bad = no_such_module_of_fedmsg:Bad"),
     ("", "bad = not/an:entry point"),
-    ("import no_such_package_of_fedmsg", "bad = town:Bad"),
+    ("import no_such_package_of_fedmsg", "bad = fm_town:Bad"),
 ]
 
 
@@ -112,7 +112,7 @@ def test_broken_plugin_is_logged(
 ) -> None:  # fmt: skip
     """With its name and the reason; the others work."""
     install("good", '\nclass Good(Processor):\n    __name__ = "good"\n', "good = good:Good")
-    install("town", source, points)
+    install("fm_town", source, points)
     with caplog.at_level(logging.WARNING, "fedmsg.meta"):
         assert {"good", "logger", "unhandled"} <= set(names())
     [record] = [each for each in caplog.records if "bad = " in each.message]
@@ -124,12 +124,12 @@ def test_malformed_package_is_passed_over(
 ) -> None:  # fmt: skip
     """A file of entry points that cannot be read, of whatever package, spoils no other."""
     install("good", '\nclass Good(Processor):\n    __name__ = "good"\n', "good = good:Good")
-    install("town", "", "this is no entry point")
+    install("fm_town", "", "this is no entry point")
     with caplog.at_level(logging.WARNING, "fedmsg.meta"):
         found = names()
     assert {"good", "logger"} <= set(found)
     assert len(found) == len(set(found))
-    assert "town-1.0.dist-info" in caplog.text
+    assert "fm_town-1.0.dist-info" in caplog.text
 
 
 def test_warning_without_plugins() -> None:
@@ -218,7 +218,7 @@ class Picky(Processor):
     def handle_msg(self, msg, **config):
         return "yes" if msg["msg"].get("mine") else None
 """
-    install("town", source, "picky = town:Picky")
+    install("fm_town", source, "picky = fm_town:Picky")
     names()
 
     def handler(**msg: Any) -> str:
