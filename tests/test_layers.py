@@ -20,7 +20,10 @@ LAYERS = {
     "fedmsg.core": 4,
     "fedmsg._tail": 3.5,
     "fedmsg.transports": 3,
+    "fedmsg.tests": 5,
+    "fedmsg.text": 2.1,  # another name for fedmsg.meta
     "fedmsg.crypto": 2,
+    "fedmsg.meta": 2,
     "fedmsg.config": 1,
     "fedmsg.envelope": 1,
     "fedmsg.encoding": 1,
@@ -48,6 +51,7 @@ GUARDED = {
     "sqlalchemy": "fedmsg.encoding.sqla",
     "pygments": "fedmsg.commands.rendering",
     "dns": "fedmsg._derive",
+    "arrow": None,
     "kitchen": None,
     "pkg_resources": None,
     "distutils": None,
