@@ -91,6 +91,10 @@ setup(
             "fedmsg-signing-relay = fedmsg.commands.relay:signing_relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",
         ],
+        "fedmsg.meta": [
+            "announce = fedmsg.meta.announce:AnnounceProcessor",
+            "logger = fedmsg.meta.logger:LoggerProcessor",
+        ],
         "moksha.consumer": [
             "fedmsg-dummy = fedmsg.consumers.dummy:DummyConsumer",
             "fedmsg-gateway = fedmsg.consumers.gateway:GatewayConsumer",

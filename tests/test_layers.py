@@ -21,7 +21,10 @@ LAYERS = {
     "fedmsg._signing": 3.5,
     "fedmsg._tail": 3.5,
     "fedmsg.transports": 3,
+    "fedmsg.tests": 5,
+    "fedmsg.text": 2.1,  # another name for fedmsg.meta
     "fedmsg.crypto": 2,
+    "fedmsg.meta": 2,
     "fedmsg.config": 1,
     "fedmsg.envelope": 1,
     "fedmsg.encoding": 1,
@@ -54,6 +57,7 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "requests": ("fedmsg.crypto.utils",),
     "sqlalchemy": ("fedmsg.encoding.sqla",),
     "websockets": ("fedmsg.hub.websocket",),
+    "arrow": (),
     "kitchen": (),
     "pkg_resources": (),
     "distutils": (),

@@ -11,10 +11,12 @@ from typing import Any
 
 import fedmsg
 from fedmsg.commands import BaseCommand, rendering, run_command
-from fedmsg.commands.filters import TopicFilter, number_above_zero, pattern
+from fedmsg.commands.filters import TopicFilter, WordFilter, number_above_zero, pattern
 from fedmsg.core import FedMsgContext
 
 __all__ = ["TailCommand", "tail"]
+
+_NEED_PROCESSORS = ("users", "packages", "terse", "cowsay")
 
 
 class TailCommand(BaseCommand):
@@ -27,6 +29,8 @@ class TailCommand(BaseCommand):
 
         fedmsg-tail --pretty
         fedmsg-tail --topic=org.fedoraproject.prod.git --query=msg.commit.summary
+        fedmsg-tail --terse --users=ralph,lmacken
+        fedmsg-tail --cowsay --packages=kernel
         fedmsg-tail --json | jq .topic
         fedmsg-tail --json --count=1 --for=10 || echo "nothing happened within 10 seconds"
     """
@@ -92,6 +96,42 @@ class TailCommand(BaseCommand):
             },
         ),
         (
+            ["--terse"],
+            {
+                "dest": "terse",
+                "action": "store_true",
+                "default": False,
+                "help": "one line in words, by the installed processors",
+            },
+        ),
+        (
+            ["--cowsay"],
+            {
+                "dest": "cowsay",
+                "action": "store_true",
+                "default": False,
+                "help": "let a cow say it (needs the program cowsay)",
+            },
+        ),
+        (
+            ["--users"],
+            {
+                "dest": "users",
+                "metavar": "USERS",
+                "default": None,
+                "help": "show only what concerns one of these users, separated by commas",
+            },
+        ),
+        (
+            ["--packages"],
+            {
+                "dest": "packages",
+                "metavar": "PACKAGES",
+                "default": None,
+                "help": "show only what concerns one of these packages, separated by commas",
+            },
+        ),
+        (
             ["--color"],
             {
                 "dest": "color",
@@ -127,13 +167,17 @@ class TailCommand(BaseCommand):
         config = self.config
         config.update(publish_endpoint=None, timeout=0, name="relay_inbound", mute=True)
         render = rendering.choose(config)
-        accept = TopicFilter(config)
+        accept, concerns = TopicFilter(config), WordFilter(config)
+        if any(config.get(option) for option in _NEED_PROCESSORS):
+            from fedmsg import meta
+
+            meta.make_processors(**config)
         count = config.get("count")
         shown = 0
         context = fedmsg.init(**config)
         with _ending(context, config.get("seconds")):
             for _name, _endpoint, topic, message in self._tail():
-                if not accept(topic):
+                if not accept(topic) or not concerns(message):
                     continue
                 text = self._rendered(render, message)
                 if text is None:
