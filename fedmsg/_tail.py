@@ -272,9 +272,13 @@ class _Tailing:
             self._subscriber.stop()
         generator = self._generator()
         try:
-            if generator is not None:
+            # CPython 3.11 may crash if a generator is closed that runs in another thread, before
+            # it finds out that it does (its frame has no stack then).
+            running = generator is not None and generator.gi_running
+            if generator is not None and not running:
                 generator.close()
         except ValueError:
-            # It is running, in another thread: there it sees the stop and closes its sockets.
-            if self._subscriber is not None:
-                self._subscriber.wait_closed(1.0)
+            running = True
+        if running and self._subscriber is not None:
+            # In its own thread it sees the stop and closes its sockets.
+            self._subscriber.wait_closed(1.0)
