@@ -82,6 +82,7 @@ setup(
     scripts=["scripts/fedmsg-config"],
     entry_points={
         "console_scripts": [
+            "fedmsg-announce = fedmsg.commands.announce:announce",
             "fedmsg-logger = fedmsg.commands.logger:logger",
             "fedmsg-relay = fedmsg.commands.relay:relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",

@@ -40,6 +40,8 @@ class Tail:
     _tails: weakref.WeakSet[Any]
     _polled: weakref.WeakSet[Any]
     _reject_limit: RateLimit
+    #: Called with a line about each rejected message, at a bounded rate, in place of a warning.
+    on_rejected: Callable[[str], None] | None = None
 
     def tail_messages(
         self, topic: str = "", passive: bool = False, **kw: Any
@@ -116,6 +118,9 @@ class Tail:
         text = f"!! invalid message received: {_shown(error.msg)} ({reason})"
         if self._reject_limit.suppressed:
             text += f"; {self._reject_limit.suppressed} more were not shown"
+        if self.on_rejected is not None:
+            self.on_rejected(text)
+            return
         caller = sys._getframe(2)
         try:
             # Every text differs: the interpreter's memory of warnings shown would grow for ever,

@@ -27,6 +27,7 @@ EXTRAS = {
     "stomp", "test", "web",
 }  # fmt: skip
 SCRIPTS = {
+    "fedmsg-announce": "fedmsg.commands.announce:announce",
     "fedmsg-logger": "fedmsg.commands.logger:logger",
     "fedmsg-relay": "fedmsg.commands.relay:relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",

@@ -78,6 +78,7 @@ NAMES = [
     "fedmsg.crypto.x509_ng:_cryptography",
     "fedmsg.commands:BaseCommand",
     "fedmsg.commands:dictConfig",
+    "fedmsg.commands.announce:AnnounceCommand",
     "fedmsg.commands.logger:LoggerCommand",
     "fedmsg.commands.tail:TailCommand",
     "fedmsg.commands.relay:RelayCommand",
