@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .exceptions import MissingKey
+
 
 def require(config: Mapping[str, Any]) -> None:
     """See to it that what is to be signed or validated can be, before anything is opened.
@@ -28,7 +30,7 @@ def store_and_sign(
     """Number, sign and keep a message, as far as the configuration says.
 
     Raises:
-        KeyError: ``certnames`` or ``gpg_keys`` has no entry for this publisher.
+        MissingKey: ``certnames`` or ``gpg_keys`` has no entry for this publisher; a KeyError.
         ConfigurationError, OSError: as :func:`fedmsg.crypto.sign`; nothing is stored then.
         TypeError: the store or the signer did not return a dict.
     """
@@ -58,14 +60,23 @@ def _credential(config: Mapping[str, Any], hostname: str) -> dict[str, Any]:
     """Return the keys that tell the signer what to sign with.
 
     Raises:
-        KeyError: there is none for this publisher.
+        MissingKey: there is none for this publisher; a KeyError.
     """
     if config.get("crypto_backend") == "gpg":
-        return {"gpg_signing_key": config.get("gpg_signing_key") or config["gpg_keys"][hostname]}
+        key = config.get("gpg_signing_key") or _entry(config, "gpg_keys", hostname)
+        return {"gpg_signing_key": key}
     if "cert_prefix" in config:
         index = f"{config['cert_prefix']}.{hostname}"
     elif config.get("name") == "relay_inbound":
         index = f"shell.{hostname}"
     else:
         index = str(config.get("name"))
-    return {"certname": config["certnames"][index]}
+    return {"certname": _entry(config, "certnames", index)}
+
+
+def _entry(config: Mapping[str, Any], table: str, index: str) -> Any:
+    try:
+        return config[table][index]
+    except (KeyError, TypeError):
+        text = f"'sign_messages' is set, and '{table}' has no entry {index!r}: add one"
+        raise MissingKey(text) from None

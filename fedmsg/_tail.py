@@ -40,6 +40,8 @@ class Tail:
     _tails: weakref.WeakSet[Any]
     _polled: weakref.WeakSet[Any]
     _reject_limit: RateLimit
+    #: Called with a line about each rejected message, at a bounded rate, in place of a warning.
+    on_rejected: Callable[[str], None] | None = None
 
     def tail_messages(
         self, topic: str = "", passive: bool = False, **kw: Any
@@ -116,6 +118,9 @@ class Tail:
         text = f"!! invalid message received: {_shown(error.msg)} ({reason})"
         if self._reject_limit.suppressed:
             text += f"; {self._reject_limit.suppressed} more were not shown"
+        if self.on_rejected is not None:
+            self.on_rejected(text)
+            return
         caller = sys._getframe(2)
         try:
             # Every text differs: the interpreter's memory of warnings shown would grow for ever,
@@ -272,9 +277,13 @@ class _Tailing:
             self._subscriber.stop()
         generator = self._generator()
         try:
-            if generator is not None:
+            # CPython 3.11 may crash if a generator is closed that runs in another thread, before
+            # it finds out that it does (its frame has no stack then).
+            running = generator is not None and generator.gi_running
+            if generator is not None and not running:
                 generator.close()
         except ValueError:
-            # It is running, in another thread: there it sees the stop and closes its sockets.
-            if self._subscriber is not None:
-                self._subscriber.wait_closed(1.0)
+            running = True
+        if running and self._subscriber is not None:
+            # In its own thread it sees the stop and closes its sockets.
+            self._subscriber.wait_closed(1.0)

@@ -31,6 +31,7 @@ SCRIPTS = {
     "fedmsg-gateway": "fedmsg.commands.gateway:gateway",
     "fedmsg-hub": "fedmsg.commands.hub:hub",
     "fedmsg-keys": "fedmsg.commands.keys:keys",
+    "fedmsg-announce": "fedmsg.commands.announce:announce",
     "fedmsg-logger": "fedmsg.commands.logger:logger",
     "fedmsg-relay": "fedmsg.commands.relay:relay",
     "fedmsg-signing-relay": "fedmsg.commands.relay:signing_relay",

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +24,8 @@ class TailCommand(BaseCommand):
     """
     Show the messages of the bus as they arrive.
 
-    Listens to every address in 'endpoints'.  Ctrl-C or SIGTERM ends it with status 0.
+    Listens to every address in 'endpoints'.  What is rejected is named on standard error, with the
+    reason, and counted at the end.  Ctrl-C or SIGTERM ends it with status 0.
 
     Examples:
 
@@ -141,6 +143,24 @@ class TailCommand(BaseCommand):
             },
         ),
         (
+            ["--validate"],
+            {
+                "dest": "validate_signatures",
+                "action": "store_true",
+                "default": False,
+                "help": "show only messages whose signature is valid",
+            },
+        ),
+        (
+            ["--no-validate"],
+            {
+                "dest": "validate_signatures",
+                "action": "store_false",
+                "default": False,
+                "help": "show all messages, whatever the configuration says",
+            },
+        ),
+        (
             ["--count"],
             {
                 "dest": "count",
@@ -175,7 +195,8 @@ class TailCommand(BaseCommand):
         count = config.get("count")
         shown = 0
         context = fedmsg.init(**config)
-        with _ending(context, config.get("seconds")):
+        context.on_rejected = _complain
+        with _ending(context, config.get("seconds")), _counting(context.rejected):
             for _name, _endpoint, topic, message in self._tail():
                 if not accept(topic) or not concerns(message):
                     continue
@@ -221,6 +242,21 @@ def _ending(context: FedMsgContext, seconds: float | None) -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
         if timer is not None:
             timer.cancel()
+
+
+def _complain(text: str) -> None:
+    rendering.write(sys.stderr, f"fedmsg-tail: {rendering.without_control(text)}")
+
+
+@contextlib.contextmanager
+def _counting(rejected: Counter[str]) -> Iterator[None]:
+    """At the end, tell how many messages were rejected, by reason."""
+    try:
+        yield
+    finally:
+        if rejected:
+            counts = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common())
+            _complain(f"rejected: {counts}")
 
 
 def tail() -> int | None:

@@ -213,7 +213,7 @@ def validate_signed_by(message: dict[str, Any], signer: str, **config: Any) -> b
     """
     topic = message.get("topic") if isinstance(message, dict) else None
     if not isinstance(topic, str):
-        return _counted(v.rejected(v.NOT_A_MESSAGE), message).valid
+        return _reported(_counted(v.rejected(v.NOT_A_MESSAGE)), message).valid
     config.update(routing_policy={topic: [signer]}, routing_nitpicky=True)
     if _backend_of(message) == "gpg":
         config["signer"] = signer
@@ -236,7 +236,7 @@ def check(message: dict[str, Any], **config: Any) -> Verdict:
     Raises:
         ConfigurationError: the configuration is wrong; a ValueError.
     """
-    return _counted(_checked(message, config), message)
+    return _reported(_counted(_checked(message, config)), message)
 
 
 def check_received(topic: Any, message: dict[str, Any], **config: Any) -> Verdict:
@@ -245,6 +245,8 @@ def check_received(topic: Any, message: dict[str, Any], **config: Any) -> Verdic
     Besides what :func:`check` does, the topic on the outside must be the one inside; and a
     message signed with gpg, whose topic is not signed, must be on a topic that ``routing_policy``
     lists.
+
+    What is rejected is counted, not logged: the caller says what becomes of the message.
 
     Args:
         topic: what subscribers were chosen by.
@@ -257,7 +259,7 @@ def check_received(topic: Any, message: dict[str, Any], **config: Any) -> Verdic
         policy = config.get("routing_policy") or {}
         if not isinstance(topic, str) or policy.get(topic) is None:
             verdict = v.rejected(v.NOT_ALLOWED, verdict.signer)
-    return _counted(verdict, message)
+    return _counted(verdict)
 
 
 def _checked(message: Any, config: dict[str, Any]) -> Verdict:
@@ -288,15 +290,19 @@ def _backend_of(message: dict[str, Any]) -> str | None:
     return "gpg" if "signature" in message else None
 
 
-def _counted(verdict: Verdict, message: Any) -> Verdict:
+def _counted(verdict: Verdict) -> Verdict:
     if not verdict.valid:
         with _rejections_lock:
             rejections[verdict.reason] += 1
-        if _reports.allow():
-            topic = message.get("topic") if isinstance(message, dict) else None
-            shown = topic[:200] if isinstance(topic, str) else type(topic).__name__
-            _log.warning("message rejected: %s (topic %a, signer %a)", verdict.reason, shown,
-                         verdict.signer)  # fmt: skip
+    return verdict
+
+
+def _reported(verdict: Verdict, message: Any) -> Verdict:
+    if not verdict.valid and _reports.allow():
+        topic = message.get("topic") if isinstance(message, dict) else None
+        shown = topic[:200] if isinstance(topic, str) else type(topic).__name__
+        text = "message rejected: %s (topic %a, signer %a)"
+        _log.warning(text, verdict.reason, shown, verdict.signer)
     return verdict
 
 

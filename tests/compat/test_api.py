@@ -84,6 +84,7 @@ NAMES = [
     "fedmsg.crypto.gpg:validate",
     "fedmsg.commands:BaseCommand",
     "fedmsg.commands:dictConfig",
+    "fedmsg.commands.announce:AnnounceCommand",
     "fedmsg.commands.logger:LoggerCommand",
     "fedmsg.commands.tail:TailCommand",
     "fedmsg.commands.relay:RelayCommand",
