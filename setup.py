@@ -83,6 +83,7 @@ setup(
             "fedmsg-logger = fedmsg.commands.logger:logger",
             "fedmsg-relay = fedmsg.commands.relay:relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",
+            "fedmsg-trigger = fedmsg.commands.trigger:trigger",
         ],
         "fedmsg.meta": [
             "announce = fedmsg.meta.announce:AnnounceProcessor",

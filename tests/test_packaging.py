@@ -30,6 +30,7 @@ SCRIPTS = {
     "fedmsg-logger": "fedmsg.commands.logger:logger",
     "fedmsg-relay": "fedmsg.commands.relay:relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",
+    "fedmsg-trigger": "fedmsg.commands.trigger:trigger",
 }
 CONSUMERS = {"fedmsg-relay": "fedmsg.consumers.relay:RelayConsumer"}
 PROCESSORS = {
