@@ -91,6 +91,7 @@ setup(
             "fedmsg-relay = fedmsg.commands.relay:relay",
             "fedmsg-signing-relay = fedmsg.commands.relay:signing_relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",
+            "fedmsg-trigger = fedmsg.commands.trigger:trigger",
         ],
         "fedmsg.meta": [
             "announce = fedmsg.meta.announce:AnnounceProcessor",

@@ -36,6 +36,7 @@ SCRIPTS = {
     "fedmsg-relay": "fedmsg.commands.relay:relay",
     "fedmsg-signing-relay": "fedmsg.commands.relay:signing_relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",
+    "fedmsg-trigger": "fedmsg.commands.trigger:trigger",
 }
 CONSUMERS = {
     "fedmsg-dummy": "fedmsg.consumers.dummy:DummyConsumer",

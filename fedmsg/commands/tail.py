@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import fedmsg
-from fedmsg.commands import BaseCommand, rendering, run_command
-from fedmsg.commands.filters import TopicFilter, WordFilter, number_above_zero, pattern
-from fedmsg.core import FedMsgContext
+from fedmsg.commands import BaseCommand, listening, rendering, run_command
+from fedmsg.commands.filters import TopicFilter, WordFilter, number_above_zero
 
 __all__ = ["TailCommand", "tail"]
 
@@ -40,27 +37,7 @@ class TailCommand(BaseCommand):
     name = "fedmsg-tail"
     logs_to_stderr = True
     extra_args = [
-        (["--topic"], {"dest": "topic", "default": "", "help": "beginning of the topics wanted"}),
-        (
-            ["--exclude"],
-            {
-                "dest": "exclusive_regexp",
-                "metavar": "REGEXP",
-                "default": "_heartbeat",
-                "type": pattern,
-                "help": "leave out topics that match",
-            },
-        ),
-        (
-            ["--include"],
-            {
-                "dest": "inclusive_regexp",
-                "metavar": "REGEXP",
-                "default": "^((?!_heartbeat).)*$",
-                "type": pattern,
-                "help": "show only topics that match",
-            },
-        ),
+        *listening.OPTIONS,
         (
             ["--query"],
             {
@@ -184,8 +161,7 @@ class TailCommand(BaseCommand):
 
     def run(self) -> int | None:
         """Print messages until a signal, ``--count`` or ``--for`` ends it."""
-        config = self.config
-        config.update(publish_endpoint=None, timeout=0, name="relay_inbound", mute=True)
+        config = listening.muted(self.config)
         render = rendering.choose(config)
         accept, concerns = TopicFilter(config), WordFilter(config)
         if any(config.get(option) for option in _NEED_PROCESSORS):
@@ -196,8 +172,9 @@ class TailCommand(BaseCommand):
         shown = 0
         context = fedmsg.init(**config)
         context.on_rejected = _complain
-        with _ending(context, config.get("seconds")), _counting(context.rejected):
-            for _name, _endpoint, topic, message in self._tail():
+        ending = listening.ending(context, config.get("seconds"))
+        with ending, _counting(context.rejected):
+            for _name, _endpoint, topic, message in listening.messages(config):
                 if not accept(topic) or not concerns(message):
                     continue
                 text = self._rendered(render, message)
@@ -217,31 +194,6 @@ class TailCommand(BaseCommand):
             # Valid JSON that Python cannot write again, such as a million brackets.
             self.log.warning("a message cannot be shown: %s", error)
             return None
-
-    def _tail(self) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-        # A star is what consumers write behind a prefix; on the wire there are only prefixes.
-        config = {**self.config, "topic": self.config["topic"].replace("*", "")}
-        return fedmsg.tail_messages(**config)
-
-
-@contextlib.contextmanager
-def _ending(context: FedMsgContext, seconds: float | None) -> Iterator[None]:
-    """End the listening after so many seconds, if any, and cleanly at SIGTERM."""
-    timer = threading.Timer(seconds, context.destroy) if seconds is not None else None
-    if timer is not None:
-        timer.daemon = True
-        timer.start()
-    before: Any = None
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread:
-        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        yield
-    finally:
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, before)
-        if timer is not None:
-            timer.cancel()
 
 
 def _complain(text: str) -> None:
