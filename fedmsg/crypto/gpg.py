@@ -247,9 +247,10 @@ def _check_signature(message: Any, gpg_home: str) -> Verdict:
     return _failed(result.errors) if found.reason == reasons.GPG_FAILED else found
 
 
-def _failed(why: Any) -> Verdict:
+def _failed(why: bytes | Exception) -> Verdict:
     if _failures.allow():
-        _log.error("gpg could not check a signature: %a", why)
+        # What gpg prints may hold a long notation of the signature.
+        _log.error("gpg could not check a signature: %s", ascii(why)[:500])
     return rejected(reasons.GPG_FAILED)
 
 
