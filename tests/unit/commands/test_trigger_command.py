@@ -18,8 +18,8 @@ pytestmark = pytest.mark.skipif(not os.path.exists("/bin/bash"), reason="needs /
 
 HOSTILE = [
     "'", "'; touch pwned; '", '"; touch pwned; "', "$(touch pwned)", "`touch pwned`",
-    "| touch pwned", "\n touch pwned", "> pwned", "\x00", "\x1b[2J", "\\", "%s", "\ud800", "é\u2028",
-    "-c", "x" * 300_000,
+    "| touch pwned", "\n touch pwned", "> pwned", "\x00", "\x1b[2J", "\\", "%s", "\ud800",
+    "é\u2028", "-c", "x" * 300_000,
 ]  # fmt: skip
 
 
