@@ -6,7 +6,7 @@ Specification: commands.md, section 6.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -15,6 +15,8 @@ import zmq
 from fedmsg.config import load_config
 
 __all__ = ["check"]
+
+Records = Sequence[dict[str, Any]]
 
 
 @click.command()
@@ -52,8 +54,7 @@ def check(
     if not consumer and not producer:
         click.echo("No consumers or producers specified so all will be shown.")
     else:
-        _require(report["consumers"], consumer)
-        _require(report["producers"], producer)
+        _require(report["consumers"], consumer, report["producers"], producer)
         click.echo("All consumers and producers are active!")
     click.echo(json.dumps(report, indent=2, sort_keys=True))
 
@@ -102,20 +103,28 @@ def _parsed(frame: bytes, endpoint: str) -> dict[str, Any]:
     return report  # type: ignore[no-any-return]
 
 
-def _require(records: Iterable[dict[str, Any]], names: Iterable[str]) -> None:
-    """Check that something is there and initialized.
+def _require(
+    consumers: Records, consumer_names: Sequence[str], producers: Records,
+    producer_names: Sequence[str],
+) -> None:  # fmt: skip
+    """Check that consumers and producers are there and initialized.
 
     Raises:
-        click.ClickException: it is not; which, is on standard error.
+        click.ClickException: one is not; which, is on standard error.
     """
-    initialized = {record["name"]: record.get("initialized") is True for record in records}
-    missing = [name for name in names if name not in initialized]
-    for name in missing:
+    absent, idle = [], []
+    for records, names in (consumers, consumer_names), (producers, producer_names):
+        for name in names:
+            found = [each.get("initialized") is True for each in records if each["name"] == name]
+            if not found:
+                absent.append(name)
+            elif not all(found):
+                idle.append(name)
+    for name in absent:
         click.echo(f'"{name}" is not active!', err=True)
-    if missing:
-        raise click.ClickException("Some consumers and/or producers are missing!")
-    waiting = [name for name in names if not initialized[name]]
-    for name in waiting:
+    for name in idle:
         click.echo(f'"{name}" is not initialized!', err=True)
-    if waiting:
+    if absent:
+        raise click.ClickException("Some consumers and/or producers are missing!")
+    if idle:
         raise click.ClickException("Some consumers and/or producers are uninitialized!")

@@ -56,7 +56,6 @@ class FedmsgConsumer(Consumer):
     validate_signatures: bool | None = None
 
     log: logging.Logger = _log
-    _retry: Retry | None = None
 
     def __init__(self, hub: Any) -> None:
         module, name = type(self).__module__, type(self).__name__
@@ -86,17 +85,24 @@ class FedmsgConsumer(Consumer):
         try:
             self.validate(message)
         except Exception as error:  # noqa: BLE001  nothing in a message may end the hub
-            self._do_not_work(error)
+            self._reject(error)
             return None
         if isinstance(message, dict):
             message = Checked(message)
+            message.checked = self
             if "headers" in message and isinstance(message.get("body"), dict):
                 # After the check: they are not covered by the signature.
                 message["body"]["headers"] = message["headers"]
         elif hasattr(message, "__json__"):
             with contextlib.suppress(AttributeError):  # of a class without room for it
-                message.checked = True
+                message.checked = self
         return super()._consume(message)
+
+    def _is_wanted(self, message: Any) -> bool:
+        # By this consumer: another one may have had less to ask of it.
+        if getattr(message, "checked", None) is not self:
+            self.validate(message)
+        return True
 
     def validate(self, message: Any) -> None:
         """Give a message its shape, and check who sent it.
@@ -111,8 +117,6 @@ class FedmsgConsumer(Consumer):
             RuntimeWarning: the topics differ, or the signature is not valid.
             UnicodeDecodeError: a bytes body is not UTF-8.
         """
-        if type(message) is Checked or getattr(message, "checked", None) is True:
-            return
         if hasattr(message, "__json__"):
             message = _from_object(message)
         if not isinstance(message["body"], dict) or "topic" not in message["body"]:
@@ -124,17 +128,15 @@ class FedmsgConsumer(Consumer):
         if not fedmsg.crypto.validate(message["body"], **self.hub.config):
             raise RuntimeWarning(NOT_AUTHENTIC)
 
-    # -- work ----------------------------------------------------------------------------------
-
-    def _try(self, message: Any) -> bool:
-        if self._retry is None:
-            return super()._try(message)
-        attempt = functools.partial(super()._try, message)
-        return self._retry.run(attempt, message, self._stopping)
-
 
 class Checked(dict[str, Any]):
-    """An envelope that has been validated; it is not validated again."""
+    """An envelope that has been validated; it is not validated again.
+
+    Attributes:
+        checked: the consumer that did it.
+    """
+
+    checked: FedmsgConsumer
 
 
 def _from_object(message: Any) -> dict[str, Any]:

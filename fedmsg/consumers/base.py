@@ -18,17 +18,21 @@ from .. import options
 from .._limits import RateLimit
 from .inbox import Batch, Inbox
 from .message import decoded, parsed
+from .record import record_of
+from .retry import Retry
+from .threads import Threads
+from .values import as_bool, database_of, shown, topics_of, worker_count
 
 _hub_log = logging.getLogger("moksha.hub")
 
 #: Delay before a worker that died is replaced, seconds.
 _REPLACE_SECONDS = 0.1
-#: Of a message that failed, so many characters are logged.
-_SHOWN = 5000
 
 
 class Consumer:
     """Handles the messages of some topics.
+
+    The worker threads start with the hub: :meth:`start_workers`.
 
     Args:
         hub: has ``config`` and ``subscribe(topic, callback)``.
@@ -41,7 +45,8 @@ class Consumer:
         dropped: messages lost because the queue was full for longer than ``queue_wait``.
 
     Raises:
-        ValueError: ``moksha.blocking_mode`` is a text that is neither yes nor no.
+        ValueError: ``moksha.blocking_mode`` is a text that is neither yes nor no, or
+            ``moksha.workers_per_consumer`` is not at least 1.
     """
 
     topic: str | Sequence[str] = ""
@@ -56,6 +61,7 @@ class Consumer:
     N: int
     engine: Any = None
     DBSession: Any = None
+    _retry: Retry | None = None
 
     #: Methods which, overridden, keep a consumer from taking whole batches.
     _SINGLE: ClassVar[Sequence[str]] = ("_consume", "_consume_json", "_work_loop")
@@ -67,26 +73,33 @@ class Consumer:
         self._wait = options.get(hub.config, "queue_wait")
         self._times: deque[float] = deque(maxlen=1024)
         self._lock = threading.Lock()
+        self._one_at_a_time = threading.RLock()
         self._stopping = threading.Event()
         self._in_hand = 0
         self._stalled = False
         self._stall_limit = RateLimit()
         self._reject_limit = RateLimit(60)
-        self._workers: list[threading.Thread] = []
-        if self.app:
-            from ..encoding.sqla import connect
-
-            self.engine, self.DBSession = connect(
-                hub.config.get("app_db", f"sqlite:///{self.app}.db")
-            )
+        self._threads = Threads(type(self).__name__)
+        self.engine, self.DBSession = database_of(self)
         self.blocking_mode = as_bool(hub.config.get("moksha.blocking_mode", False))
         if not self.blocking_mode:
-            self.N = int(hub.config.get("moksha.workers_per_consumer", 1))
-            self._start_workers()
+            self.N = self._working = worker_count(hub.config.get("moksha.workers_per_consumer", 1))
+            for number in range(self.N):
+                self._threads.add(f"worker-{number}", self._keep_working)
         callback = self._consume_json if self.jsonify else self._consume
         for topic in topics_of(self):
             hub.subscribe(topic, callback)
+        self._prepare()
+        if getattr(hub, "starts_workers", None) is not True:  # not ours
+            self._threads.give_to_reactor()
         self._initialized = True
+
+    def _prepare(self) -> None:
+        """Called when all is set up, before any thread runs."""
+
+    def start_workers(self) -> None:
+        """Begin to work on what is queued; a hub calls this when it begins to receive."""
+        self._threads.start()
 
     # -- arrival -------------------------------------------------------------------------------
 
@@ -107,7 +120,8 @@ class Consumer:
         with self._lock:
             self.headcount_in += 1
         if self.blocking_mode:
-            return self._do_work(message)
+            with self._one_at_a_time:
+                return self._do_work(message)
         self._enqueue(message)
         return None
 
@@ -121,7 +135,9 @@ class Consumer:
             return False
         if self._stalled:
             self._stalled = False
-            self.log.warning("%s takes messages again; dropped so far: %d", *self._named())
+            self.log.warning(
+                "%s takes messages again; dropped so far: %d", type(self).__name__, self.dropped
+            )
         return True
 
     def _drop(self, count: int) -> None:
@@ -135,14 +151,12 @@ class Consumer:
                 type(self).__name__, self.incoming.maxsize, self._wait, self.dropped,
             )  # fmt: skip
 
-    def _named(self) -> tuple[str, int]:
-        return type(self).__name__, self.dropped
-
     @property
     def takes_batches(self) -> bool:
         """Whether a hub may hand over frames with :meth:`take` instead of calling back."""
         return not self.blocking_mode and not any(
-            getattr(type(self), name) is not getattr(self._plain(), name) for name in self._SINGLE
+            name in vars(self) or getattr(type(self), name) is not getattr(self._plain(), name)
+            for name in self._SINGLE
         )
 
     @classmethod
@@ -162,32 +176,36 @@ class Consumer:
 
     # -- work ----------------------------------------------------------------------------------
 
-    def _start_workers(self) -> None:
-        for number in range(self.N):
-            name = f"fedmsg-worker-{type(self).__name__}-{number}"
-            worker = threading.Thread(target=self._keep_working, name=name, daemon=True)
-            self._workers.append(worker)
-            worker.start()
-
     def _keep_working(self) -> None:
         """Run the work loop again if it ends other than by its sentinel."""
         while True:
             try:
-                return self._work_loop()
+                self._work_loop()
+                break
             except BaseException:
                 self._count_failure()
                 self.log.exception("a worker of %s died; it is replaced", type(self).__name__)
             if self._stopping.wait(_REPLACE_SECONDS):
-                return None
+                if not self.backlog:
+                    break
+                time.sleep(_REPLACE_SECONDS)
+        with self._lock:
+            self._working -= 1
+            last = not self._working
+        if last:
+            self._worked_off()
+
+    def _worked_off(self) -> None:
+        """Called when the last worker has ended; override it to close what they used."""
 
     def _work_loop(self) -> None:
         """Handle what is queued, until the sentinel ``StopIteration`` comes."""
         _hub_log.debug("a worker of %s begins", type(self).__name__)
-        for item in iter(self.incoming.get, StopIteration):
+        while (item := self.incoming.get()) is not StopIteration:
             if type(item) is Batch:
                 self._work_batch(item)
             else:
-                self._do_work(item)
+                self._work_safely(item)
 
     def _work_batch(self, batch: Batch) -> None:
         left = len(batch)
@@ -196,55 +214,77 @@ class Consumer:
             try:
                 message = decoded(frames, self.jsonify)
             except UnicodeDecodeError as error:
-                self._do_not_work(error)
+                with self._lock:
+                    self.headcount_out += 1
+                self._reject(error)
                 continue
-            self._do_work(message)
+            self._work_safely(message)
 
-    def _do_not_work(self, error: Exception) -> bool:
-        """Count and report a message that is not valid."""
-        with self._lock:
-            self.headcount_out += 1
+    def _work_safely(self, message: Any) -> None:
+        """Handle one message; nothing that overridden methods raise loses those behind it."""
+        try:
+            self._do_work(message)
+        except BaseException as error:
+            self._failed("the handling", message, error)
+
+    def _reject(self, error: BaseException) -> None:
+        """Report a message that is not valid."""
         if self._reject_limit.allow():
             _hub_log.warning(
                 "Received invalid message: %s (%d more not shown)",
                 error, self._reject_limit.suppressed,
             )  # fmt: skip
-        return False
 
     def _do_work(self, message: Any) -> bool:
         """Validate and consume one message; return whether :meth:`consume` returned."""
         began = time.monotonic()
-        try:
-            self.validate(message)
-        except Exception as error:  # noqa: BLE001  nothing in a message may end the worker
-            return self._do_not_work(error)
         with self._lock:
             self.headcount_out += 1
-        self._hook(self.pre_consume, message)
-        done = self._try(message)
-        self._hook(self.post_consume, message)
+        try:
+            if not self._is_wanted(message):
+                return True
+        except BaseException as error:  # nothing in a message may end the worker
+            self._reject(error)
+            return False
+        try:
+            self.pre_consume(message)
+        except BaseException as error:
+            self._failed("pre_consume", message, error, count=False)
+        if self._retry is None:
+            done = self._attempt(message)
+        else:
+            done = self._retry.run(self._attempt, message, self._stopping)
+        try:
+            self.post_consume(message)
+        except BaseException as error:
+            self._failed("post_consume", message, error, count=False)
         self._times.append(time.monotonic() - began)
         return done
 
-    def _try(self, message: Any) -> bool:
+    def _is_wanted(self, message: Any) -> bool:
+        """Validate a message; return False for one to pass over in silence."""
+        self.validate(message)
+        return True
+
+    def _attempt(self, message: Any) -> bool:
         """Consume one message; return whether that went well."""
         try:
             self.consume(message)
-        except BaseException:
-            self._count_failure()
-            self.log.exception("%s failed: %s", type(self).__name__, shown(message))
+        except BaseException as error:
+            self._failed("consume", message, error)
             return False
         return True
+
+    def _failed(self, what: str, message: Any, error: BaseException, count: bool = True) -> None:
+        if count:
+            self._count_failure()
+        self.log.error(
+            "%s of %s failed on %s", what, type(self).__name__, shown(message), exc_info=error
+        )
 
     def _count_failure(self) -> None:
         with self._lock:
             self._exception_count += 1
-
-    def _hook(self, hook: Any, message: Any) -> None:
-        try:
-            hook(message)
-        except Exception:
-            self.log.exception("%s failed: %s", hook.__name__, shown(message))
 
     def validate(self, message: Any) -> None:
         """Raise an exception for a message that is not to be consumed; override it."""
@@ -281,8 +321,10 @@ class Consumer:
         """End the workers behind what is queued, and close the hub and the session; idempotent."""
         if self._initialized and not self._stopping.is_set():
             self._stopping.set()
-            for _ in self._workers:
-                self.incoming.put_always(StopIteration)
+            for _ in range(getattr(self, "N", 0)):
+                self.incoming.put(StopIteration)
+            if self.blocking_mode:
+                self._worked_off()
         hub = getattr(self, "hub", None)
         if hub is not None and hasattr(hub, "close"):
             hub.close()
@@ -295,70 +337,12 @@ class Consumer:
         Returns:
             The number of messages that were not handled by then.
         """
-        others = [each for each in self._workers if each is not threading.current_thread()]
-        for worker in others:
-            worker.join(max(0.0, deadline - time.monotonic()))
-        busy = sum(worker.is_alive() for worker in others)
-        # Each of them has a message in its hands, and a sentinel in the queue.
-        return self.backlog if busy else 0
+        if not self._threads.started:
+            return max(0, self.backlog - getattr(self, "N", 0))  # without the sentinels
+        self._threads.join(deadline)
+        # Each worker that is still busy has a message in its hands, and a sentinel in the queue.
+        return self.backlog
 
     def __json__(self) -> dict[str, Any]:
         """Return the monitoring record (consumers.md 7); reading it restarts the counters."""
-        record = {
-            "name": type(self).__name__,
-            "module": type(self).__module__,
-            "topic": self.topic,
-            "initialized": self._initialized,
-            "jsonify": self.jsonify,
-            "backlog": None,
-            "exceptions": 0,
-            "headcount_in": 0,
-            "headcount_out": 0,
-            "times": [],
-            "dropped_total": self.dropped,
-        }
-        if self._initialized:
-            with self._lock:
-                record.update(
-                    backlog=self.backlog,
-                    exceptions=self._exception_count,
-                    headcount_in=self.headcount_in,
-                    headcount_out=self.headcount_out,
-                    times=list(self._times),
-                )
-                self._exception_count = self.headcount_in = self.headcount_out = 0
-                self._times.clear()
-        return record
-
-
-def topics_of(consumer: Any) -> list[str]:
-    """Return the topics of a consumer as texts; bytes are UTF-8."""
-    declared = consumer.topic
-    if isinstance(declared, (str, bytes)):
-        declared = [declared]
-    return [each.decode("utf-8") if isinstance(each, bytes) else each for each in declared]
-
-
-_TRUE, _FALSE = ("true", "yes", "on", "y", "t", "1"), ("false", "no", "off", "n", "f", "0")
-
-
-def as_bool(value: Any) -> bool:
-    """Return the truth of a value of which texts mean what they say.
-
-    Raises:
-        ValueError: a text that means neither.
-    """
-    if not isinstance(value, str):
-        return bool(value)
-    word = value.strip().lower()
-    if word not in _TRUE + _FALSE:
-        raise ValueError(f"{value!r} is neither true nor false; write 'true' or 'false'")
-    return word in _TRUE
-
-
-def shown(message: Any) -> str:
-    """Return the text of a message for a log, cut off."""
-    try:
-        return repr(message)[:_SHOWN]
-    except Exception as error:  # noqa: BLE001  an object of somebody else's, in an error path
-        return f"<a message whose repr fails: {error!r}>"
+        return record_of(self)

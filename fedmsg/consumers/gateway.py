@@ -38,7 +38,11 @@ class GatewayConsumer(FedmsgConsumer):
         # Before any worker can need it.
         if hub.config.get(self.config_key):
             self._bind(hub.config)
-        super().__init__(hub)
+        try:
+            super().__init__(hub)
+        except BaseException:
+            self.destroy()
+            raise
 
     def _bind(self, config: Any) -> None:
         self.port = config["fedmsg.consumers.gateway.port"]
@@ -64,9 +68,7 @@ class GatewayConsumer(FedmsgConsumer):
             frames = [message.topic.encode("utf-8"), message.body.encode("utf-8")]
             self.gateway_socket.send_multipart(frames, zmq.NOBLOCK)
 
-    def stop(self) -> None:
-        """Stop, and close the socket behind what is queued."""
-        super().stop()
+    def _worked_off(self) -> None:
         self.destroy()
 
     def destroy(self) -> None:

@@ -33,8 +33,18 @@ class Inbox(queue.Queue[Any]):
         self._messages -= _weight(item)
         return item
 
-    def put_always(self, item: Any) -> None:
-        """Put an item even if the queue is full; never waits."""
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Put an item; with a ``timeout``, wait so many seconds for room.
+
+        Without one the item is accepted at once, as in 1.1.7, whatever the limit: who puts may be
+        the worker that would have to make the room.
+
+        Raises:
+            queue.Full: there was no room in time.
+        """
+        if not block or timeout is not None:
+            super().put(item, block, timeout)
+            return
         with self.mutex:
             self._put(item)
             self.unfinished_tasks += 1

@@ -16,13 +16,14 @@ class BusMessage:
         topic: the topic.
         body: JSON text.
         headers: of the broker that delivered it; None from ZeroMQ.
-        checked: whether the signature has been checked already.
+        checked: the consumer that has validated it, if one has.
     """
 
     __slots__ = ("body", "checked", "headers", "topic")
 
     def __init__(self, topic: str, body: str, headers: dict[str, str] | None = None) -> None:
-        self.topic, self.body, self.headers, self.checked = topic, body, headers, False
+        self.topic, self.body, self.headers = topic, body, headers
+        self.checked: Any = None
 
     def __json__(self) -> dict[str, Any]:
         found: dict[str, Any] = {"topic": self.topic, "body": self.body}

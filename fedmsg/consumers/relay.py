@@ -32,7 +32,7 @@ class SigningRelayConsumer(RelayConsumer):
 
     def __init__(self, hub: Any) -> None:
         super().__init__(hub)
-        certname = hub.config.get("certnames", {}).get("signing_relay")
+        certname = (hub.config.get("certnames") or {}).get("signing_relay")
         if certname is None:
             log.error(
                 "The signing relay requires that the certificate name is in the "

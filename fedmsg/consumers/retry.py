@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .. import encoding, options
 from .._limits import RateLimit
-from .message import parsed
+from .values import body_of, shown
 
 _log = logging.getLogger("fedmsg.consumers")
 
@@ -44,17 +46,17 @@ class Retry:
         letters = DeadLetters(path, consumer) if path else None
         return cls(retries, options.get(config, "retry_delay"), letters)
 
-    def run(self, attempt: Callable[[], bool], message: Any, stopping: threading.Event) -> bool:
+    def run(self, attempt: Callable[[Any], bool], message: Any, stopping: threading.Event) -> bool:
         """Attempt until it succeeds or is given up.
 
         Args:
-            attempt: returns whether it succeeded.
+            attempt: takes the message; returns whether it succeeded.
             message: what is kept if it never does.
             stopping: ends the waiting: no further attempt is made.
         """
         delay = self._delay
         for left in range(self._retries, -1, -1):
-            if attempt():
+            if attempt(message):
                 return True
             if not left or stopping.wait(delay):
                 break
@@ -108,20 +110,60 @@ class DeadLetters:
         Raises:
             OSError: it could not be written.
         """
-        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        # Without blocking: on a file that makes no difference, and a pipe is an error.
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
+        file = os.open(self.path, flags, 0o640)
         try:
-            size = os.fstat(file).st_size
-            if os.write(file, line) != len(line):
-                os.ftruncate(file, size)
-                raise OSError(f"the device of {self.path} is full")
-            os.fsync(file)
+            with _locked(file):
+                size = os.fstat(file).st_size
+                if size and os.pread(file, 1, size - 1) != b"\n":
+                    line = b"\n" + line  # behind what a crash has torn off
+                if os.write(file, line) != len(line):
+                    os.ftruncate(file, size)
+                    raise OSError(f"the device of {self.path} is full")
+                os.fsync(file)
         finally:
             os.close(file)
 
 
-def _parts(message: Any) -> tuple[Any, Any]:
+@contextlib.contextmanager
+def _locked(file: int) -> Iterator[None]:
+    """Keep other processes from appending."""
     try:
-        topic, body = message["topic"], message["body"]
-    except (TypeError, KeyError, IndexError):
-        return None, repr(message)
-    return topic, parsed(body) if isinstance(body, str) else body
+        import fcntl
+    except ImportError:  # not on this system
+        yield
+        return
+    fcntl.flock(file, fcntl.LOCK_EX)
+    yield  # closing the file unlocks it
+
+
+def read(path: str) -> Iterator[dict[str, Any]]:
+    """Yield the records of a dead-letter file.
+
+    A line that is no record is logged and passed over: a crash may have torn one off.
+
+    Args:
+        path: a ``dead_letter_file``.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            record: Any = None
+            with contextlib.suppress(ValueError, RecursionError):
+                record = json.loads(line)
+            if isinstance(record, dict) and "body" in record:
+                yield record
+            elif line.strip():
+                _log.warning("%s: line %d is no dead letter: %a", path, number, line[:100])
+
+
+def _parts(message: Any) -> tuple[Any, Any]:
+    """Return topic and body of an envelope; the text of something else, without a topic."""
+    try:
+        topic = message["topic"] if isinstance(message, dict) else message.topic
+    except (KeyError, AttributeError):
+        return None, shown(message)
+    return topic, body_of(message)

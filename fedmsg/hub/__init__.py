@@ -52,17 +52,24 @@ def main(
             level=logging.INFO, format="[%(name)12s] %(levelname)s %(asctime)s %(message)s"
         )
     config = dict(options or {})
-    if consumers is not None and len(consumers) == 1:
-        from . import gateway, relay
+    if consumers is not None and len(consumers) == 1 and _is_on(config, consumers[0]):
+        from . import discovery, gateway, monitoring, relay
 
         if relay.is_plain(consumers[0]):
             relay.run(config, consumers[0], list(producers or []))
             return None
-        if gateway.is_plain(consumers[0]):
+        # Producers of other packages want a hub that can send.
+        if producers is None and not any(discovery.find(discovery.PRODUCERS)):
+            producers = [monitoring.MonitoringProducer]
+        if gateway.is_plain(consumers[0]) and producers in ([], [monitoring.MonitoringProducer]):
             gateway.run(config, producers)
             return None
     _run(config, consumers, producers)
     return None
+
+
+def _is_on(config: Mapping[str, Any], consumer: Any) -> bool:
+    return bool(config.get(getattr(consumer, "config_key", "")))
 
 
 def _run(

@@ -15,11 +15,12 @@ from typing import Any
 import zmq
 
 from .. import encoding, options, transports
-from ..consumers.base import topics_of
+from ..consumers.values import topics_of
 from ..exceptions import ConfigurationError, FedmsgError, NoEndpointAvailable
 from ..transports.outlet import Outlet
 from . import discovery
 from .dispatch import Dispatcher
+from .ending import Ending
 from .monitoring import MonitoringProducer
 from .source import ZmqSource
 
@@ -50,6 +51,9 @@ class Hub:
             named could not.
     """
 
+    #: Tells consumers that their threads wait for :meth:`start`.
+    starts_workers = True
+
     def __init__(
         self,
         config: Mapping[str, Any],
@@ -57,6 +61,8 @@ class Hub:
         producers: Sequence[Any] | None = None,
     ) -> None:
         self.config = dict(config)
+        self._stop_timeout = options.get(config, "stop_timeout")
+        self._linger = options.get(config, "zmq_linger") / 1000
         self.topics: defaultdict[str, list[Any]] = defaultdict(list)
         self.consumers: list[Any] = []
         self.producers: list[Any] = []
@@ -64,8 +70,10 @@ class Hub:
         self.dispatcher = Dispatcher(
             bool(config.get("zmq_strict")), options.get(config, "max_message_size")
         )
-        self._closing = threading.Lock()
-        self._closed = False
+        self._lock = threading.Lock()
+        self._end = Ending(self._begin_close, self._finish_close, self._is_own_thread)
+        self._stopped: list[Any] = []
+        self._deadline = 0.0
         self._context: zmq.Context[Any] = zmq.Context(options.get(config, "io_threads"))
         self._outlet: Outlet | None = None
         self._source: ZmqSource | None = None
@@ -104,20 +112,15 @@ class Hub:
     def _make_consumers(self, classes: Sequence[Any] | None) -> None:
         discovered = classes is None
         for cls in discovery.find(discovery.CONSUMERS) if classes is None else classes:
+            before = self.dispatcher.callbacks()
             try:
-                consumer = cls(self)
-            except Exception as error:
+                self._make_consumer(cls)
+            except (Exception, SystemExit) as error:
                 _log.exception("Failed to init %r", cls)
+                self._undo(before)
                 self.failed.append(_Failed(cls, error))
                 if not discovered:
                     raise FedmsgError(f"{_name(cls)} could not start: {error}") from error
-                continue
-            if not getattr(consumer, "_initialized", False):
-                _log.info("%s is not initialized", _name(cls))
-                continue
-            self.consumers.append(consumer)
-            for topic in topics_of(consumer):
-                self.topics[topic].append(consumer._consume)
         if self.failed and not self.consumers:
             raise FedmsgError(
                 "no enabled consumer could start: "
@@ -125,6 +128,22 @@ class Hub:
             )
         if not self.consumers:
             _log.warning("no consumer is enabled: each is switched on by a configuration key")
+
+    def _make_consumer(self, cls: Any) -> None:
+        consumer = cls(self)
+        if not getattr(consumer, "_initialized", False):
+            _log.info("%s is not initialized", _name(cls))
+            return
+        topics = topics_of(consumer)
+        self.consumers.append(consumer)
+        for topic in topics:
+            self.topics[topic].append(getattr(consumer, "_consume", None))
+
+    def _undo(self, before: list[Any]) -> None:
+        """Deliver nothing to a consumer that subscribed and then failed."""
+        for callback in self.dispatcher.callbacks():
+            if callback not in before:
+                self.unsubscribe(callback)
 
     def _make_producers(self, classes: Sequence[Any] | None) -> None:
         if classes is None:
@@ -134,7 +153,7 @@ class Hub:
                 producer = cls(self)
             except NoEndpointAvailable:
                 raise
-            except Exception:
+            except (Exception, SystemExit):
                 _log.exception("Failed to init %r", cls)
                 continue
             if not getattr(producer, "_initialized", False):
@@ -160,17 +179,18 @@ class Hub:
             topic: a beginning of topics; stars in it are ignored, ``*`` is everything.
             callback: gets an object with ``topic`` and ``body``, both text.
         """
-        before = self.dispatcher.prefixes()
-        self.dispatcher.subscribe(topic, callback)
-        if self._source is not None:
-            self._source.change(before, self.dispatcher.prefixes())
+        self._change(lambda: self.dispatcher.subscribe(topic, callback))
 
     def unsubscribe(self, callback: Callable[[Any], Any]) -> None:
         """Do not call back any more."""
-        before = self.dispatcher.prefixes()
-        self.dispatcher.unsubscribe(callback)
-        if self._source is not None:
-            self._source.change(before, self.dispatcher.prefixes())
+        self._change(lambda: self.dispatcher.unsubscribe(callback))
+
+    def _change(self, change: Callable[[], None]) -> None:
+        with self._lock:
+            before = self.dispatcher.prefixes()
+            change()
+            if self._source is not None:
+                self._source.change(before, self.dispatcher.prefixes())
 
     def send_message(self, topic: str | Iterable[str], message: Any, jsonify: bool = True) -> None:
         """Publish a message.
@@ -198,7 +218,12 @@ class Hub:
     # -- life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to receive."""
+        """Begin to receive, and to work on what is received."""
+        if self._end.begun:
+            return
+        for consumer in self.consumers:
+            if hasattr(consumer, "start_workers"):
+                consumer.start_workers()
         if self._source is not None:
             self._source.start(self.dispatcher.prefixes())
 
@@ -216,36 +241,48 @@ class Hub:
         """Stop: no more is taken in, then producers and consumers are stopped.
 
         What is queued is still consumed, for at most ``stop_timeout`` seconds; what is left then
-        is logged.  Consumers and producers call this too, so it can be called again.
+        is logged.  Consumers and producers call this too, so it can be called again.  Called from
+        a thread that has to come to an end for it, it returns at once, and the rest is done in
+        another one; a later call waits for that.
         """
-        with self._closing:
-            if self._closed:
-                return
-            self._closed = True
-        deadline = time.monotonic() + options.get(self.config, "stop_timeout")
+        self._end.close(self._stop_timeout + self._linger + 2.0)
+
+    stop = close
+
+    def _is_own_thread(self, thread: threading.Thread) -> bool:
+        """Whether the end of the hub has to wait for the end of this thread."""
+        if self._source is not None and self._source.is_thread(thread):
+            return True
+        return any(
+            thread in getattr(each, "_threads", ()) or thread is getattr(each, "_thread", None)
+            for each in [*self.consumers, *self.producers, *self._stopped]
+        )
+
+    def _begin_close(self) -> None:
+        self._deadline = time.monotonic() + self._stop_timeout
         if self._source is not None:
-            self._source.stop()
-        producers, self.producers = self.producers, []
-        consumers, self.consumers = self.consumers, []
-        for each in producers + consumers:
+            self._source.stop(self._stop_timeout)
+        self._stopped = [*self.producers, *self.consumers]
+        self.producers, self.consumers = [], []
+        for each in self._stopped:
             try:
                 each.stop()
             except Exception:
                 _log.exception("%r could not be stopped", each)
-        for consumer in consumers:
-            left = consumer.wait_stopped(deadline) if hasattr(consumer, "wait_stopped") else 0
+
+    def _finish_close(self) -> None:
+        for each in self._stopped:
+            wait = getattr(each, "wait_stopped", None)
+            left = wait(self._deadline) if wait is not None else 0
             if left:
-                _log.error("%s did not finish: %d messages were left", _name(type(consumer)), left)
+                _log.error("%s did not finish: %d messages were left", _name(type(each)), left)
+        if self._source is not None:
+            self._source.wait_stopped(self._deadline)
         if self._outlet is not None:
-            self._outlet.close(options.get(self.config, "zmq_linger") / 1000)
-        self._end_context(options.get(self.config, "zmq_linger") / 1000 + 1.0)
-
-    stop = close
-
-    def _end_context(self, seconds: float) -> None:
+            self._outlet.close(self._linger)
         thread = threading.Thread(target=self._context.term, name="fedmsg-hub-term", daemon=True)
         thread.start()
-        thread.join(seconds)
+        thread.join(self._linger + 1.0)
         if thread.is_alive():
             _log.error("a socket keeps the zmq context of the hub open")
 
@@ -253,7 +290,7 @@ class Hub:
 class _Failed:
     """Stands in the monitoring data for a consumer that could not be made."""
 
-    def __init__(self, cls: Any, error: Exception) -> None:
+    def __init__(self, cls: Any, error: BaseException) -> None:
         self.name, self.module, self.error = _name(cls), getattr(cls, "__module__", ""), error
 
     def __json__(self) -> dict[str, Any]:

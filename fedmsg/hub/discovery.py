@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,7 +16,7 @@ _log = logging.getLogger("moksha.hub")
 CONSUMERS = ("moksha.consumer",)
 PRODUCERS = ("moksha.producer", "moksha.stream")
 #: The distribution whose own plug-ins, made for its own hub, ours takes the place of.
-_REPLACED = "moksha.hub"
+_REPLACED = "moksha-hub"
 
 
 def find(groups: Iterable[str]) -> Iterator[Any]:
@@ -29,17 +30,22 @@ def find(groups: Iterable[str]) -> Iterator[Any]:
     seen: list[Any] = []
     for group in groups:
         for point in entry_points(group=group):
-            if point.dist is not None and point.dist.name == _REPLACED:
+            if point.dist is not None and _normal(point.dist.name) == _REPLACED:
                 continue
             try:
-                found = point.load()
-            except Exception:
+                found = flattened(point.load())
+            except (Exception, SystemExit):
                 _log.exception("cannot load %s of the group %s", point.name, group)
                 continue
-            for each in flattened(found):
+            for each in found:
                 if not any(each is other for other in seen):
                     seen.append(each)
                     yield each
+
+
+def _normal(name: str) -> str:
+    """Return the name of a distribution as the index compares it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def flattened(found: Any) -> list[Any]:
@@ -58,8 +64,23 @@ def named(text: str) -> list[Any]:
     return [utils.load_class(item) for item in text.split(",") if item.strip()]
 
 
+def does_what(cls: Any, base: type) -> bool:
+    """True if a class does what ``base`` does: it is it, or changes no more than its key."""
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        return False
+    added = {name for each in cls.__mro__ if each not in base.__mro__ for name in vars(each)}
+    harmless = {"config_key", *vars(type("Empty", (), {"__doc__": "", "__annotations__": {}}))}
+    return added <= harmless | {"__firstlineno__", "__static_attributes__", "__annotate_func__"}
+
+
 def add_current_directory() -> None:
-    """Make plug-ins under development importable from the current directory."""
-    here = os.getcwd()
+    """Make plug-ins under development importable from the current directory.
+
+    Behind everything else: a file there must not take the place of an installed module.
+    """
+    try:
+        here = os.getcwd()
+    except OSError:  # it has been removed
+        return
     if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)
+        sys.path.append(here)

@@ -14,15 +14,17 @@ from typing import Any
 from .. import envelope
 from .._limits import RateLimit
 from ..consumers.message import BusMessage
+from ..consumers.values import prefix_of
 
 _log = logging.getLogger("moksha.hub")
 
 Frames = list[bytes]
+Callback = Callable[[Any], Any]
 
 
 def prefix(pattern: str) -> bytes:
-    """Return what ZeroMQ can subscribe to for a topic pattern: it, without any star."""
-    return pattern.replace("*", "").encode("utf-8")
+    """Return what ZeroMQ can subscribe to for a topic pattern."""
+    return prefix_of(pattern).encode("utf-8")
 
 
 class Route:
@@ -34,11 +36,15 @@ class Route:
         callback: called with a message object; or the bound method of a consumer that takes
             batches, which is then handed over frames.
         strict: topics must be equal to a pattern, and not just begin with it.
+        reject: called with a reason and the frames of a message that is not text.
     """
 
-    def __init__(self, callback: Callable[[Any], Any], strict: bool) -> None:
-        self.callback, self._strict = callback, strict
+    def __init__(
+        self, callback: Callback, strict: bool, reject: Callable[[str, Frames], None]
+    ) -> None:
+        self.callback, self._strict, self._reject = callback, strict, reject
         self.patterns: list[str] = []
+        self._prefixes: tuple[bytes, ...] = ()
         owner: Any = getattr(callback, "__self__", None)
         self._take = owner.take if getattr(owner, "takes_batches", False) is True else None
 
@@ -58,13 +64,21 @@ class Route:
     def deliver(self, burst: list[Frames]) -> None:
         """Hand over messages; what a receiver raises is logged, and the others get theirs."""
         if self._take is not None:
-            self._take(burst)
+            self._call(self._take, burst)
             return
-        for topic, body in burst:
+        for frames in burst:
             try:
-                self.callback(BusMessage(topic.decode("utf-8"), body.decode("utf-8")))
-            except Exception:
-                _log.exception("%r failed on a message on %a", self.callback, topic[:200])
+                message = BusMessage(frames[0].decode("utf-8"), frames[1].decode("utf-8"))
+            except UnicodeDecodeError:
+                self._reject(envelope.BAD_BODY_UTF8, frames)
+                continue
+            self._call(self.callback, message)
+
+    def _call(self, receiver: Callback, message: Any) -> None:
+        try:
+            receiver(message)
+        except BaseException:  # SystemExit too: this is not the receiver's thread to end
+            _log.exception("%r failed on a message", receiver)
 
 
 class Dispatcher:
@@ -83,25 +97,27 @@ class Dispatcher:
         self.rejected: Counter[str] = Counter()
         self.received = 0
         self._strict, self._max_size = strict, max_size
-        self._routes: dict[Callable[[Any], Any], Route] = {}
+        self._routes: dict[Callback, Route] = {}
         self._lock = threading.Lock()
         self._limit = RateLimit(60)
 
-    def subscribe(self, pattern: str, callback: Callable[[Any], Any]) -> None:
+    def subscribe(self, pattern: str, callback: Callback) -> None:
         """Deliver what matches a pattern to a receiver, too."""
         with self._lock:
             if callback not in self._routes:
                 # A copy: bursts are dispatched in another thread.
-                self._routes = {**self._routes, callback: Route(callback, self._strict)}
+                route = Route(callback, self._strict, self._reject)
+                self._routes = {**self._routes, callback: route}
             self._routes[callback].add(pattern)
 
-    def unsubscribe(self, callback: Callable[[Any], Any]) -> list[str]:
-        """Deliver nothing to a receiver any more; return the patterns it had."""
+    def unsubscribe(self, callback: Callback) -> None:
+        """Deliver nothing to a receiver any more."""
         with self._lock:
-            routes = dict(self._routes)
-            route = routes.pop(callback, None)
-            self._routes = routes
-        return route.patterns if route is not None else []
+            self._routes = {key: route for key, route in self._routes.items() if key != callback}
+
+    def callbacks(self) -> list[Callback]:
+        """Return all receivers."""
+        return list(self._routes)
 
     def prefixes(self) -> list[bytes]:
         """Return what a source has to subscribe to for all receivers."""

@@ -16,8 +16,8 @@ from ..transports.outlet import Outlet
 from ..transports.zeromq import SocketOptions
 from . import signals
 from .central import addresses_of
+from .discovery import does_what
 from .dispatch import Dispatcher
-from .monitoring import MonitoringProducer
 from .source import ZmqSource
 
 _log = logging.getLogger("moksha.hub")
@@ -28,11 +28,7 @@ _LOOK = 1.0
 
 def is_plain(consumer: Any) -> bool:
     """True if passing frames on does all that this class does."""
-    return (
-        isinstance(consumer, type)
-        and issubclass(consumer, GatewayConsumer)
-        and consumer.consume is GatewayConsumer.consume
-    )
+    return does_what(consumer, GatewayConsumer)
 
 
 class _Gateway(Dispatcher):
@@ -64,7 +60,7 @@ class _Gateway(Dispatcher):
 
 
 class _Hub:
-    """What :class:`MonitoringProducer` sees of a gateway."""
+    """What :class:`~fedmsg.hub.monitoring.MonitoringProducer` sees of a gateway."""
 
     def __init__(self, config: Mapping[str, Any], record: Any) -> None:
         self.config = config
@@ -72,12 +68,12 @@ class _Hub:
         self.producers: list[Any] = []
 
 
-def run(config: dict[str, Any], producers: Sequence[Any] | None) -> None:
+def run(config: dict[str, Any], producers: Sequence[Any]) -> None:
     """Pass on until a signal comes.
 
     Args:
         config: with ``zmq_subscribe_endpoints``, and the gateway's port and high water mark.
-        producers: classes made with a hub; None: the monitoring.
+        producers: classes made with a hub.
 
     Raises:
         KeyError: the configuration lacks the gateway's port or high water mark.
@@ -100,7 +96,7 @@ def run(config: dict[str, Any], producers: Sequence[Any] | None) -> None:
     hub = _Hub(config, gateway)
     try:
         _open(outlet, port)
-        hub.producers = [cls(hub) for cls in producers or [MonitoringProducer]]
+        hub.producers = [cls(hub) for cls in producers]
         _run(source)
     finally:
         signals.notify("STOPPING=1")

@@ -62,9 +62,10 @@ class MonitoringProducer(PollingProducer):
         """Send one report."""
         if self._socket is None:
             return
+        failed = getattr(self.hub, "failed", [])
         report = {
-            "consumers": [consumer.__json__() for consumer in self.hub.consumers],
-            "producers": [producer.__json__() for producer in self.hub.producers],
+            "consumers": [_record(each) for each in [*self.hub.consumers, *failed]],
+            "producers": [_record(each) for each in self.hub.producers],
         }
         self._socket.send(encoding.dumps(report).encode("ascii"))
 
@@ -76,3 +77,15 @@ class MonitoringProducer(PollingProducer):
         sock, self._socket = self._socket, None
         sock.close(linger=0)
         self._context.term()
+
+
+def _record(part: Any) -> Any:
+    """Return what a consumer or producer says of itself, and if it fails to, that."""
+    try:
+        return part.__json__()
+    except Exception as error:
+        _log.exception("%r gives no monitoring record", part)
+        return {
+            "name": type(part).__name__, "module": type(part).__module__, "initialized": False,
+            "exceptions": 1, "backlog": None, "error": repr(error),
+        }  # fmt: skip

@@ -8,7 +8,16 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from ..consumers.values import database_of
+
 _log = logging.getLogger("moksha.hub")
+
+#: Longest wait for a poll that is running, seconds.
+_STOP_SECONDS = 5.0
+#: ``die`` may be set by anybody: it is looked at this often, seconds.
+_LOOK_SECONDS = 5.0
+#: Pause after a failure where there is none between polls, seconds.
+_FAILURE_SECONDS = 1.0
 
 
 class Producer:
@@ -30,12 +39,7 @@ class Producer:
     def __init__(self, hub: Any) -> None:
         self.hub = hub
         self.log = _log
-        if self.app:
-            from ..encoding.sqla import connect
-
-            self.engine, self.DBSession = connect(
-                hub.config.get("app_db", f"sqlite:///{self.app}.db")
-            )
+        self.engine, self.DBSession = database_of(self)
         self._initialized = True
 
     def send_message(self, topic: str, message: Any) -> None:
@@ -102,20 +106,33 @@ class PollingProducer(Producer):
 
     def _run(self) -> None:
         due = time.monotonic() + (0 if self.now else self.frequency)
-        while not self.die and not self._stop.wait(max(0.0, due - time.monotonic())):
-            self._poll()
+        while self._wait_until(due):
+            succeeded = self._poll()
             # From when it was due: what a poll takes does not add up.
             due = max(due + self.frequency, time.monotonic())
+            if not succeeded and not self.frequency:
+                due += _FAILURE_SECONDS
 
-    def _poll(self) -> None:
+    def _wait_until(self, due: float) -> bool:
+        """Wait for the time of the next poll; return False if there is none any more."""
+        while not self.die:
+            left = due - time.monotonic()
+            if self._stop.wait(min(max(0.0, left), _LOOK_SECONDS)):
+                return False
+            if left <= _LOOK_SECONDS:
+                return not self.die
+        return False
+
+    def _poll(self) -> bool:
         self.last_ran = time.time()
         try:
             self.poll()
-        except Exception:
+        except BaseException:  # SystemExit too: it would end the thread in silence
             self._exception_count += 1
             self.log.exception("%s failed; it goes on", type(self).__name__)
-        else:
-            self._exception_count = 0
+            return False
+        self._exception_count = 0
+        return True
 
     def stop(self) -> None:
         """End the thread, after the poll that is running, and close the hub."""
@@ -134,7 +151,3 @@ class PollingProducer(Producer):
             "now": self.now,
             "last_ran": getattr(self, "last_ran", None),
         }
-
-
-#: Longest wait for a poll that is running, seconds.
-_STOP_SECONDS = 5.0

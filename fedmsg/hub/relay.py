@@ -12,6 +12,7 @@ from ..exceptions import FedmsgError
 from ..transports.forwarder import Counts, Forwarder
 from . import signals
 from .central import addresses_of
+from .discovery import does_what
 
 _log = logging.getLogger("fedmsg.hub")
 
@@ -23,11 +24,7 @@ _LOOK = 1.0
 
 def is_plain(consumer: Any) -> bool:
     """True if forwarding frames does all that this class does."""
-    return (
-        isinstance(consumer, type)
-        and issubclass(consumer, RelayConsumer)
-        and consumer.consume in (RelayConsumer.consume, SigningRelayConsumer.consume)
-    )
+    return does_what(consumer, SigningRelayConsumer) or does_what(consumer, RelayConsumer)
 
 
 class _Hub:

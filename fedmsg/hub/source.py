@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from .dispatch import Dispatcher
 
 _log = logging.getLogger("moksha.hub")
 
-#: Longest wait for the thread to end: it may be waiting for room in a consumer's queue.
+#: Longest wait for the thread to end, seconds.
 _STOP_SECONDS = 10.0
 
 
@@ -92,10 +93,23 @@ class ZmqSource:
             self.error = error
             _log.exception("receiving ended with an error")
 
-    def stop(self) -> None:
-        """End the receiving and close the sockets."""
+    def is_thread(self, thread: threading.Thread) -> bool:
+        """Whether this is the thread that receives."""
+        return thread is self._thread
+
+    def stop(self, timeout: float = _STOP_SECONDS) -> None:
+        """End the receiving; it may be waiting for room in a consumer's queue.
+
+        Args:
+            timeout: longest wait for the end, seconds; the thread itself does not wait.
+        """
         if self._subscriber is None:
             return
         self._subscriber.stop()
         if self._thread is not threading.current_thread():
-            self._thread.join(_STOP_SECONDS)
+            self.wait_stopped(time.monotonic() + timeout)
+
+    def wait_stopped(self, deadline: float) -> None:
+        """Wait for the sockets to be closed, until a time of ``time.monotonic()``."""
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
