@@ -15,8 +15,8 @@ from typing import Any
 
 from .. import encoding, options
 from .._limits import RateLimit
-from ..consumers.base import as_bool
 from ..consumers.message import BusMessage, parsed
+from ..consumers.values import as_bool
 from ..exceptions import ConfigurationError, MissingDependency, NoEndpointAvailable
 
 _log = logging.getLogger("moksha.hub")
@@ -225,6 +225,6 @@ def _text(message: BusMessage) -> str:
         return encoding.dumps({"topic": message.topic, "body": message.body})
 
 
-#: The library logs every connection that goes wrong as an error.
-_quiet = logging.getLogger("fedmsg.hub.websocket")
-_quiet.setLevel(logging.CRITICAL)
+#: The library logs every connection that goes wrong as an error.  Not one of the hierarchy: setting
+#: up logging would reset its level.
+_quiet = logging.Logger("fedmsg.hub.websocket", logging.CRITICAL + 1)  # noqa: LOG001
