@@ -53,6 +53,7 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "cryptography": ("fedmsg.crypto.authority", "fedmsg.crypto.x509_ng"),
     "dns": ("fedmsg._derive",),
     "moksha": ("fedmsg.transports.moksha",),
+    "twisted": ("fedmsg.hub.moksha",),
     "pygments": ("fedmsg.commands.rendering",),
     "requests": ("fedmsg.crypto.utils",),
     "sqlalchemy": ("fedmsg.encoding.sqla",),

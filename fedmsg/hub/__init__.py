@@ -76,7 +76,7 @@ def _run(
     config: dict[str, Any], consumers: Sequence[Any] | None, producers: Sequence[Any] | None
 ) -> None:
     global _hub
-    from . import signals
+    from . import moksha, signals
     from .central import Hub
 
     stop = threading.Event()
@@ -86,6 +86,8 @@ def _run(
         try:
             hub.start()
             signals.notify("READY=1")
+            if in_main_thread and moksha.uses_reactor():
+                moksha.run_reactor(hub, stop)
             while hub.running and not stop.wait(_LOOK):
                 pass
         finally:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
@@ -18,11 +18,14 @@ from .. import encoding, options, transports
 from ..consumers.values import topics_of
 from ..exceptions import ConfigurationError, FedmsgError, NoEndpointAvailable
 from ..transports.outlet import Outlet
-from . import discovery
+from . import discovery, moksha
 from .dispatch import Dispatcher
 from .ending import Ending
 from .monitoring import MonitoringProducer
 from .source import ZmqSource
+
+if TYPE_CHECKING:
+    from .websocket import WebSocketServer
 
 _log = logging.getLogger("moksha.hub")
 
@@ -77,6 +80,7 @@ class Hub:
         self._context: zmq.Context[Any] = zmq.Context(options.get(config, "io_threads"))
         self._outlet: Outlet | None = None
         self._source: ZmqSource | None = None
+        self._websocket: WebSocketServer | None = None
         try:
             self._open_transports()
             self._make_consumers(consumers)
@@ -130,6 +134,7 @@ class Hub:
             _log.warning("no consumer is enabled: each is switched on by a configuration key")
 
     def _make_consumer(self, cls: Any) -> None:
+        moksha.adopt(self)
         consumer = cls(self)
         if not getattr(consumer, "_initialized", False):
             _log.info("%s is not initialized", _name(cls))
@@ -149,6 +154,7 @@ class Hub:
         if classes is None:
             classes = [*discovery.find(discovery.PRODUCERS), MonitoringProducer]
         for cls in classes:
+            moksha.adopt(self)
             try:
                 producer = cls(self)
             except NoEndpointAvailable:
@@ -226,6 +232,10 @@ class Hub:
                 consumer.start_workers()
         if self._source is not None:
             self._source.start(self.dispatcher.prefixes())
+        if options.get(self.config, "moksha.livesocket.backend") == "websocket":
+            from .websocket import WebSocketServer
+
+            self._websocket = WebSocketServer(self)
 
     @property
     def running(self) -> bool:
@@ -260,6 +270,9 @@ class Hub:
 
     def _begin_close(self) -> None:
         self._deadline = time.monotonic() + self._stop_timeout
+        moksha.adopt(None)
+        if self._websocket is not None:
+            self._websocket.stop()
         if self._source is not None:
             self._source.stop(self._stop_timeout)
         self._stopped = [*self.producers, *self.consumers]

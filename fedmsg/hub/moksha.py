@@ -7,20 +7,12 @@ stops the other.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from typing import Any
 
-_log = logging.getLogger("moksha.hub")
-
-#: How often the reactor looks whether the hub is alive, seconds.
-_LOOK = 1.0
-
-
-def is_loaded() -> bool:
-    """True if a plug-in, or the program, has imported moksha.hub."""
-    return "moksha.hub" in sys.modules
+#: How often the reactor looks whether it is to stop, seconds.
+_LOOK = 0.2
 
 
 def adopt(hub: Any) -> None:
@@ -48,7 +40,7 @@ def run_reactor(hub: Any, stop: threading.Event) -> None:
     """Run the reactor until it is stopped, ``stop`` is set, or the hub has ended; main thread only.
 
     Args:
-        hub: has been started.
+        hub: has been started; it is closed before the reactor's threads are waited for.
         stop: set by signals.
     """
     from twisted.internet import reactor as found
@@ -58,18 +50,30 @@ def run_reactor(hub: Any, stop: threading.Event) -> None:
 
     def look() -> None:
         if stop.is_set() or not hub.running:
-            reactor.stop()
+            if reactor.running:
+                reactor.stop()
         else:
             reactor.callLater(_LOOK, look)
 
-    def wait() -> None:
-        stop.wait()
-        # Stopped already, by a plug-in: nothing left to do.
-        if reactor.running:
-            reactor.callFromThread(look)
-
-    threading.Thread(target=wait, name="fedmsg-hub-reactor-stop", daemon=True).start()
     reactor.callWhenRunning(look)
+    # The threads of plug-ins end when the hub stops them, and the reactor waits for them.
+    reactor.addSystemEventTrigger("before", "shutdown", _closing, hub, reactor)
     # Ours handle signals: they end the hub in order.
     reactor.run(installSignalHandlers=False)
-    stop.set()
+
+
+def _closing(hub: Any, reactor: Any) -> Any:
+    """Begin to close a hub, and return the Deferred that fires when that is done."""
+    from twisted.internet.defer import Deferred
+
+    done: Any = Deferred()
+
+    def close() -> None:
+        try:
+            hub.close()
+        finally:
+            reactor.callFromThread(done.callback, None)
+
+    # Not one of the reactor's: plug-ins may have taken all of them.
+    threading.Thread(target=close, name="fedmsg-hub-close", daemon=True).start()
+    return done
