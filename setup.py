@@ -19,7 +19,7 @@ EXTRAS = {
     "irc": ["irc>=20"],
     "sql": ["SQLAlchemy>=1.4"],
     "srv": ["dnspython>=2"],
-    "web": ["starlette>=0.37", "uvicorn>=0.29"],
+    "web": ["starlette>=0.37", "uvicorn>=0.29", "websockets>=14"],
     "metrics": ["prometheus_client>=0.16"],
     "docs": ["Sphinx>=8"],
     "test": [
@@ -82,12 +82,24 @@ setup(
     scripts=["scripts/fedmsg-config"],
     entry_points={
         "console_scripts": [
+            "fedmsg-check = fedmsg.commands.check:check",
+            "fedmsg-gateway = fedmsg.commands.gateway:gateway",
+            "fedmsg-hub = fedmsg.commands.hub:hub",
+            "fedmsg-keys = fedmsg.commands.keys:keys",
             "fedmsg-announce = fedmsg.commands.announce:announce",
             "fedmsg-logger = fedmsg.commands.logger:logger",
             "fedmsg-relay = fedmsg.commands.relay:relay",
+            "fedmsg-signing-relay = fedmsg.commands.relay:signing_relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",
+            "fedmsg-trigger = fedmsg.commands.trigger:trigger",
+        ],
+        "fedmsg.meta": [
+            "announce = fedmsg.meta.announce:AnnounceProcessor",
+            "logger = fedmsg.meta.logger:LoggerProcessor",
         ],
         "moksha.consumer": [
+            "fedmsg-dummy = fedmsg.consumers.dummy:DummyConsumer",
+            "fedmsg-gateway = fedmsg.consumers.gateway:GatewayConsumer",
             "fedmsg-relay = fedmsg.consumers.relay:RelayConsumer",
         ],
     },

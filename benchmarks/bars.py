@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from . import publishing, relaying, signing, starting, tailing
+from . import publishing, reading, relaying, signing, signing_relay, starting, tailing
 from .measure import Result
 
 #: Takes "is this only a smoke run?".
@@ -74,6 +74,10 @@ BARS = (
         partial(relaying.stalled, 0), old="15,300"),
     Bar("relay-stalled-limited", "relay, one subscriber stalled, 20,000 sent, limit 20,000",
         "lost", 0, partial(relaying.stalled, 20_000)),
+    Bar("signing-relay", "signing relay: messages/s / signatures/s of one core", "x", 1.25,
+        signing_relay.rate, at_most=False, old="0.01"),
+    Bar("meta-repr", "`make_processors` of 100, then 10,000 `msg2repr`: CPU / loop of patterns",
+        "x", 1.1, reading.measure, old="9"),
     Bar("import-time", "`import fedmsg` over bare Python: wall / `import zmq`", "x", 1.7,
         starting.import_time, old="4.5"),
     Bar("import-modules", "`import fedmsg`: modules beyond bare Python", "modules", 110,

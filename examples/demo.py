@@ -27,7 +27,7 @@ LOG_LINES = 400
 #: Pause between two messages of a publisher, so that a person can follow, seconds.
 PACE = 0.008
 #: Longest time for a process to start, and for the last messages to arrive, seconds.
-PATIENCE = 8.0
+PATIENCE = 12.0
 PROBE = "demo.probe"
 COLOURS = ("36", "32", "33", "35")
 

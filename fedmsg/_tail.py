@@ -146,20 +146,19 @@ class Tail:
 
         Names that do not resolve within ``timeout`` are left out, and malformed endpoints.
         """
-        from .transports import subscriber
+        from .transports import addresses, sources
 
+        bind = addresses.to_bind if passive else None
         self._needs_zmq()
         poller, subs = zmq.Poller(), {}
         pairs = transports.subscriber_options(self.c)
         timeout = self.c.get("timeout") or 0
         try:
-            for name, endpoint, address, host in subscriber.resolved(
-                self._endpoints(), timeout, passive
-            ):
-                sock = subscriber.new_socket(self.context, topic.encode("utf-8"), pairs)
+            for name, endpoint, address, host in sources.resolved(self._endpoints(), timeout, bind):
+                sock = sources.new_socket(self.context, [topic.encode("utf-8")], pairs)
                 subs[sock] = (name, endpoint)
                 self._polled.add(sock)
-                if subscriber.attach(sock, name, address, host, passive):
+                if sources.attach(sock, name, address, host, bind):
                     poller.register(sock, zmq.POLLIN)
                 else:
                     self._close_subs([subs.popitem()[0]])
@@ -235,6 +234,7 @@ class _Tailing:
 
     def _messages(self) -> Generator[Message, None, None]:
         # Here, because programs that only publish need not pay for it at every start.
+        from .transports import addresses
         from .transports.subscriber import Subscriber
 
         owner = self._owner
@@ -246,9 +246,9 @@ class _Tailing:
             self._subscriber = subscriber = Subscriber(
                 owner.context,
                 owner._endpoints(),
-                self._topic.encode("utf-8"),
+                [self._topic.encode("utf-8")],
                 transports.subscriber_options(owner.c),
-                bind=self._passive,
+                bind=addresses.to_bind if self._passive else None,
             )
         except zmq.ZMQError:
             if owner.context is None:  # destroyed meanwhile, by another thread

@@ -294,7 +294,10 @@ def _destroy_all() -> None:
 
 def _hold_on() -> None:
     """Before a fork: in the child the contexts of other threads would be collected at once."""
-    _held.extend(_live)
+    for context in list(_live):
+        _held.append(context)
+        if context._transport is not None:
+            context._transport.before_fork()
 
 
 def _forget_parent() -> None:

@@ -14,6 +14,7 @@ Each class also derives from the built-in that 1.1.7 raised in the same place, s
      +-- RelayUnavailable        (OSError)         no relay answered in time
      +-- NoPublisher             (AttributeError)  publish on a context that cannot send
      +-- MissingDependency       (ImportError)     an extra is not installed
+     +-- crypto.gpg.GpgBinaryError                 gpg failed, or a signature is not good
      +-- FrameError              (ValueError)      a received message has the wrong form
      +-- ValidationError                           a received message was rejected
 """

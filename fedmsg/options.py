@@ -201,6 +201,21 @@ _ROWS: list[Option] = [
           fallback=0, check=I, unit="subscriptions"),
     ),
     *_section(
+        "Consumers",
+        O("queue_limit", "messages that wait for one consumer, 0 = no limit",
+          fallback=10000, check=I, unit="messages"),
+        O("queue_wait", "time for which a full queue holds up the hub; then what comes for this "
+          "consumer is dropped until it takes again", fallback=5.0, check=F, unit="seconds"),
+        O("retries", "attempts after the first for a message that a consumer failed on",
+          fallback=0, check=I, unit="attempts"),
+        O("retry_delay", "time before the first of them; each next waits twice as long, at most "
+          "a minute", fallback=1.0, check=F, unit="seconds"),
+        O("stop_timeout", "time that a hub which is told to stop gives to what is queued",
+          fallback=10.0, check=F, unit="seconds"),
+        O("dead_letter_file", "JSON lines: the messages that a consumer failed on for good",
+          check=S),
+    ),
+    *_section(
         "Endpoints",
         O("relay_outage_limit", "messages kept while the relay is away, 0 = no limit",
           fallback=100000, check=I, unit="messages"),
@@ -269,9 +284,12 @@ _ROWS: list[Option] = [
         O("moksha.monitoring.socket.mode", "octal text such as '0660', for an ipc:// socket"),
         O("moksha.livesocket.backend", "websocket: start a websocket server", fallback="amqp"),
         O("moksha.livesocket.websocket.port", "port of that server", fallback=0),
-        O("moksha.livesocket.websocket.interface", "address it listens on", fallback=""),
+        O("moksha.livesocket.websocket.interface", "address it listens on; empty: all of them",
+          fallback=""),
         O("moksha.livesocket.websocket.client2server", "accept messages from browsers",
           fallback=False),
+        O("moksha.livesocket.websocket.origins", "list of the sites whose pages may connect; "
+          "when absent, any"),
     ),
 ]
 # fmt: on

@@ -21,6 +21,7 @@ import pytest
 import zmq
 from fixtures import (  # noqa: F401
     clock,
+    feeder,
     listen,
     listener,
     make_context,
@@ -30,6 +31,7 @@ from fixtures import (  # noqa: F401
     relay,
     stalled,
 )
+from gpg_parts import gpg_keys  # noqa: F401
 
 import fedmsg
 import fedmsg._loopback
@@ -128,6 +130,10 @@ def _reset() -> None:
     fedmsg._remembered = ({}, 0)
     fedmsg._loopback._told = False
     _reset_crypto()
+    meta = sys.modules.get("fedmsg.meta")
+    if meta is not None:
+        meta.processors = meta.ProcessorsNotInitialized()
+        meta.failures._limits.clear()
     for name in ("fedmsg", "moksha"):  # commands set them up for streams of the test
         logger = logging.getLogger(name)
         logger.handlers.clear()

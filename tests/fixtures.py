@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import zmq
 from parts import Listening, Publisher, Relay, Stalled, settings
 
 import fedmsg
@@ -60,6 +61,21 @@ def _closing(stack: contextlib.ExitStack, part: Any) -> Any:
 def publisher(zmq_context, address):
     """A function that binds a publisher on a free address, or a given one."""
     return lambda endpoint=None: Publisher(zmq_context, endpoint or address())
+
+
+@pytest.fixture
+def feeder(zmq_context):
+    """A function that returns a publishing socket connected to a relay that has subscribed."""
+
+    def connect(endpoint):
+        sock = zmq_context.socket(zmq.XPUB)
+        sock.setsockopt(zmq.SNDHWM, 0)
+        sock.connect(endpoint)
+        assert sock.poll(10_000), "the relay did not subscribe"
+        sock.recv()
+        return sock
+
+    return connect
 
 
 @pytest.fixture

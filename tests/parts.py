@@ -254,3 +254,14 @@ class Listening:
         if self.error is not None:
             raise self.error
         return self.heard
+
+
+def join(publish: Callable[[bytes], Any], sub: Any) -> None:
+    """Publish until the subscriber receives, then read the rest of the probes."""
+    number = 0
+    while not sub.socket.poll(20):
+        number += 1
+        publish(b"%d" % number)
+    publish(b"end")
+    while sub.receive()[-1] != b"end":
+        pass

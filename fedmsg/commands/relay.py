@@ -1,4 +1,7 @@
-"""``fedmsg-relay``: pass on what publishers send.  Specification: commands.md, section 5."""
+"""``fedmsg-relay`` and ``fedmsg-signing-relay``: pass on what publishers send.
+
+Specification: commands.md, section 5.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ from typing import Any
 import zmq
 
 from fedmsg.commands import BaseCommand, join_endpoints, run_command
-from fedmsg.consumers.relay import RelayConsumer
+from fedmsg.consumers.relay import RelayConsumer, SigningRelayConsumer
 from fedmsg.exceptions import MissingKey, NoEndpointAvailable
 from fedmsg.hub import main
 from fedmsg.hub.monitoring import MonitoringProducer
 from fedmsg.transports import as_list
 
-__all__ = ["RelayCommand", "main", "relay"]
+__all__ = ["RelayCommand", "SigningRelayCommand", "main", "relay", "signing_relay"]
 
 
 class RelayCommand(BaseCommand):
@@ -51,7 +54,7 @@ class RelayCommand(BaseCommand):
             outbound = as_list(config["endpoints"]["relay_outbound"])
         except KeyError as error:
             raise MissingKey(
-                f"{error.args[0]}: fedmsg-relay needs 'relay_inbound' and"
+                f"{error.args[0]}: {self.name} needs 'relay_inbound' and"
                 " endpoints['relay_outbound'] in the configuration (fedmsg.d/relay.py)"
             ) from error
         config["zmq_subscribe_endpoints"] = join_endpoints(inbound)
@@ -74,6 +77,29 @@ class RelayCommand(BaseCommand):
             f"Failed to bind to any outbound endpoints. Tried {'; '.join(failures) or 'none'};"
             " is another relay running? Otherwise add addresses to endpoints['relay_outbound']."
         )
+
+
+class SigningRelayCommand(RelayCommand):
+    """
+    Sign messages from publishers that connect, and pass them on to subscribers that connect.
+
+    Like fedmsg-relay; each message is signed with the certificate that certnames['signing_relay']
+    names in 'ssldir', in place of a signature that it may have.  It does not start without a
+    usable key and certificate.  What is not a message is dropped, counted and logged.
+
+    Examples:
+
+        fedmsg-signing-relay
+        fedmsg-signing-relay --config-filename=/etc/fedmsg.d/signing-relay.py
+    """
+
+    name = "fedmsg-signing-relay"
+    relay_consumer: Any = SigningRelayConsumer
+
+
+def signing_relay() -> int | None:
+    """Entry point of ``fedmsg-signing-relay``."""
+    return run_command(SigningRelayCommand)
 
 
 def relay() -> int | None:

@@ -32,6 +32,7 @@ TOPIC_DIFFERS = "envelope topic differs"
 KEY_UNKNOWN = "key unknown"
 KEY_EXPIRED = "key expired"
 KEY_REVOKED = "key revoked"
+SIGNATURE_EXPIRED = "signature expired"
 GPG_FAILED = "gpg failed"
 
 

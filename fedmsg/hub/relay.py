@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import Any
 
-import zmq
-
 from .. import options, transports
-from ..consumers.relay import RelayConsumer
-from ..exceptions import ConfigurationError, FedmsgError
+from ..consumers.relay import RelayConsumer, SigningRelayConsumer
+from ..exceptions import FedmsgError
 from ..transports.forwarder import Counts, Forwarder
 from . import signals
+from .central import addresses_of
+from .discovery import does_what
 
 _log = logging.getLogger("fedmsg.hub")
 
@@ -24,12 +23,8 @@ _LOOK = 1.0
 
 
 def is_plain(consumer: Any) -> bool:
-    """True if forwarding bytes does all that this class does."""
-    return (
-        isinstance(consumer, type)
-        and issubclass(consumer, RelayConsumer)
-        and consumer.consume is RelayConsumer.consume
-    )
+    """True if forwarding frames does all that this class does."""
+    return does_what(consumer, SigningRelayConsumer) or does_what(consumer, RelayConsumer)
 
 
 class _Hub:
@@ -56,7 +51,7 @@ class _Record:
             "module": self._consumer.__module__,
             "topic": getattr(self._consumer, "topic", "*"),
             "initialized": self._forwarder.running,
-            "exceptions": int(self._forwarder.error is not None),
+            "exceptions": counts.dropped - last.dropped + int(self._forwarder.error is not None),
             "jsonify": True,
             "backlog": 0,
             "headcount_in": counts.received - last.received,
@@ -64,6 +59,7 @@ class _Record:
             "times": [],
             "received_total": counts.received,
             "sent_total": counts.sent,
+            "dropped_total": counts.dropped,
             "overflows_total": counts.overflows,
         }
 
@@ -74,18 +70,17 @@ def run(config: dict[str, Any], consumer: type, producers: list[type]) -> None:
     Args:
         config: with ``zmq_subscribe_endpoints`` and ``zmq_publish_endpoints``, comma-separated.
         consumer: the class that the monitoring reports.
-        producers: classes made with a hub; those that poll are called at their frequency.
+        producers: classes made with a hub.
 
     Raises:
+        ConfigurationError: a signing relay cannot sign.
         NoEndpointAvailable: an inbound address, or the monitoring socket, cannot be bound.
         zmq.ZMQError: the outbound address cannot be bound.
         FedmsgError: forwarding failed later.
     """
-    inbound = _addresses(config, "zmq_subscribe_endpoints")
-    outbound = ",".join(_addresses(config, "zmq_publish_endpoints"))
-    forwarder = Forwarder(
-        inbound, outbound, transports.socket_options(config), options.get(config, "io_threads")
-    )
+    inbound = addresses_of(config, "zmq_subscribe_endpoints")
+    outbound = ",".join(addresses_of(config, "zmq_publish_endpoints"))
+    forwarder = _forwarder(config, consumer, inbound, outbound)
     forwarder.open()
     hub = _Hub(config, _Record(consumer, forwarder))
     try:
@@ -99,31 +94,25 @@ def run(config: dict[str, Any], consumer: type, producers: list[type]) -> None:
         _log.info("relaying from %s to %s", ", ".join(inbound), outbound)
         signals.notify("READY=1")
         try:
-            _wait(stop, forwarder, hub.producers)
+            while forwarder.running and not stop.wait(_LOOK):
+                pass
         finally:
             _end(forwarder, hub.producers)
     if forwarder.error is not None:
         raise FedmsgError(f"the relay failed: {forwarder.error}") from forwarder.error
 
 
-def _addresses(config: dict[str, Any], key: str) -> list[str]:
-    found = [address.strip() for address in config.get(key, "").split(",") if address.strip()]
-    if any("localhost" in address for address in found):
-        raise ConfigurationError(f"'localhost' in {key} is disallowed; write 127.0.0.1")
-    return found
+def _forwarder(
+    config: dict[str, Any], consumer: type, inbound: list[str], outbound: str
+) -> Forwarder:
+    parts = inbound, outbound, transports.socket_options(config), options.get(config, "io_threads")
+    if not issubclass(consumer, SigningRelayConsumer):
+        return Forwarder(*parts)
+    # Here, because the other relay starts faster without.
+    from ..transports.transforming import TransformingForwarder
+    from .signing import signer
 
-
-def _wait(stop: threading.Event, forwarder: Forwarder, producers: list[Any]) -> None:
-    """Keep the producers going until asked to stop, or until the forwarder ends."""
-    due = {producer: time.monotonic() + producer.frequency for producer in producers}
-    while forwarder.running and not stop.wait(_LOOK):
-        for producer, when in due.items():
-            if time.monotonic() >= when:
-                due[producer] = when + producer.frequency
-                try:
-                    producer.poll()
-                except (zmq.ZMQError, OSError, ValueError):
-                    _log.exception("%s failed; it goes on", type(producer).__name__)
+    return TransformingForwarder(signer(config), *parts)
 
 
 def _end(forwarder: Forwarder, producers: list[Any]) -> None:
@@ -132,6 +121,9 @@ def _end(forwarder: Forwarder, producers: list[Any]) -> None:
         producer.stop()
     ended = forwarder.stop(DRAIN_SECONDS)
     counts = forwarder.counts()
-    _log.info("relayed %d messages, %d overflows", counts.sent, counts.overflows)
+    _log.info(
+        "relayed %d messages, dropped %d, %d overflows",
+        counts.sent, counts.dropped, counts.overflows,
+    )  # fmt: skip
     if not ended:
         _log.error("the relay did not end in time; messages may be lost")

@@ -1,4 +1,4 @@
-"""What every transport offers: four methods, a name, and counters."""
+"""What every transport offers: a few methods, a name, and counters."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ class Transport(abc.ABC):
     def flush(self, timeout: float) -> int:
         """Wait up to ``timeout`` seconds for what is queued; return how many messages remain."""
         return 0
+
+    def before_fork(self) -> None:  # noqa: B027  most have nothing to do
+        """Prepare for a fork of this process, in the thread that forks; never waits."""
 
     @abc.abstractmethod
     def close(self, linger: float = 1.0) -> None:

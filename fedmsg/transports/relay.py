@@ -156,6 +156,15 @@ class RelayPublisher(ZmqPublisher):
 
     def _service(self) -> None:
         super()._service()
+        self._read_events()
+        if not self.ready:
+            self._seek()
+            return
+        self._ever = True
+        self._release_held()
+
+    def _read_events(self) -> None:
+        """Learn what became of the connection; the caller holds the lock."""
         for event, value in read_monitor(self._monitor) if self._monitor is not None else ():
             if event == zmq.EVENT_CONNECTED:
                 self._fd = value
@@ -165,11 +174,15 @@ class RelayPublisher(ZmqPublisher):
             elif self._lost:
                 self._lost = False
                 _log.warning("the relay at %s is back", self._where())
-        if not self.ready:
-            self._seek()
-            return
-        self._ever = True
-        self._release_held()
+
+    def before_fork(self) -> None:
+        """See :meth:`Transport.before_fork`: the connection may be there and not known yet."""
+        # Held by another thread it cannot be waited for: that one may wait for a relay.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._read_events()
+            finally:
+                self._lock.release()
 
     def _release_held(self) -> None:
         """Send what is held, in order; where a limited queue is full, the rest stays."""

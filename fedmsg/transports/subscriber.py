@@ -14,19 +14,21 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import zmq
 
-from ..exceptions import ConfigurationError
 from . import addresses
+from .sources import Bind, Source, attach, new_socket, parsed
 from .zeromq import base_get, end_monitor, read_monitor
 
 _log = logging.getLogger("fedmsg.transports.subscriber")
 
 #: Messages taken from one socket before the others get their turn.
 DRAIN = 1000
+#: Size at which a burst ends, bytes.
+_BURST_BYTES = 4 * 1024 * 1024
 #: Seconds between two look-ups of a name whose publisher is not connected: first, largest.
 _LOOKUP_AGAIN = 1.0
 _LOOKUP_AGAIN_MAX = 60.0
@@ -37,103 +39,15 @@ _EVENTS = zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED
 Frames = list[bytes]
 
 
-class Source:
-    """One endpoint: its SUB socket, and, if its host is a name, what is known of that.
-
-    Attributes:
-        name: key of ``endpoints``.
-        endpoint: address as configured.
-        address: the same, taken apart.
-        sock: the SUB socket.
-    """
-
-    def __init__(self, name: str, endpoint: str, address: addresses.Address, sock: Any) -> None:
-        self.name, self.endpoint, self.address, self.sock = name, endpoint, address, sock
-        self.monitor: Any = None
-        self.connected_to = ""
-        self.up = False
-
-    def connect(self, host: str) -> None:
-        """Connect to a numeric host, and to nothing else from now on."""
-        target = addresses.to_connect(self.address, host)
-        if target == self.connected_to:
-            return
-        if self.connected_to:
-            self.sock.disconnect(self.connected_to)
-        self.connected_to = attach(self.sock, self.name, self.address, host)
-
-
-def new_socket(
-    context: zmq.Context[Any], topic: bytes, options: Iterable[tuple[int, int]]
-) -> zmq.Socket[bytes]:
-    """Return a SUB socket that is neither bound nor connected yet."""
-    sock: zmq.Socket[bytes] = context.socket(zmq.SUB)
-    for option, value in options:
-        sock.setsockopt(option, value)
-    sock.setsockopt(zmq.LINGER, 0)
-    sock.setsockopt(zmq.SUBSCRIBE, topic)
-    return sock
-
-
-def attach(
-    sock: zmq.Socket[bytes], name: str, address: addresses.Address, host: str, bind: bool = False
-) -> str:
-    """Bind or connect a socket; return the numeric endpoint that was used.
-
-    One that cannot be connected to, for its protocol or port, is logged, and the result is empty.
-
-    Raises:
-        zmq.ZMQError: the address cannot be bound.
-    """
-    target = addresses.to_bind(address) if bind else addresses.to_connect(address, host)
-    if addresses.is_ipv6(target):
-        sock.setsockopt(zmq.IPV6, 1)
-    if bind:
-        sock.bind(target)
-        return target
-    try:
-        sock.connect(target)
-    except zmq.ContextTerminated:
-        raise
-    except zmq.ZMQError as error:
-        _log.warning("skipping an endpoint of %r: %s: %s", name, address.text, error)
-        return ""
-    return target
-
-
-def parsed(endpoints: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, addresses.Address]]:
-    """Yield name, endpoint and address; a malformed endpoint is logged and skipped."""
-    for name, endpoint in endpoints:
-        try:
-            yield name, endpoint, addresses.parse(endpoint)
-        except ConfigurationError as error:
-            _log.warning("skipping an endpoint of %r: %s", name, error)
-
-
-def resolved(
-    endpoints: Iterable[tuple[str, str]], timeout: float, bind: bool = False
-) -> Iterator[tuple[str, str, addresses.Address, str]]:
-    """Yield name, endpoint, address and numeric host of what resolves within ``timeout``."""
-    found = list(parsed(endpoints))
-    names = [address.host for _, _, address in found if not (bind or address.is_numeric)]
-    hosts = addresses.lookup_all(names, timeout)
-    for name, endpoint, address in found:
-        host = hosts.get(address.host, address.host)
-        if host is not None:
-            yield name, endpoint, address, host
-    for host in [host for host, numeric in hosts.items() if numeric is None]:
-        _log.warning("Couldn't resolve %r", host)
-
-
 class Subscriber:
     """Receives what the publishers of ``endpoints`` send.
 
     Args:
         context: the zmq context.
         endpoints: ``(name, address)`` pairs.
-        topic: byte prefix to subscribe to.
+        topics: byte prefixes to subscribe to.
         options: ``(option, value)`` pairs for ``setsockopt``, set before anything else.
-        bind: bind the addresses instead of connecting to them.
+        bind: bind to what this makes of an address, instead of connecting to it.
 
     Raises:
         zmq.ZMQError: an address cannot be bound; or the options are wrong.
@@ -143,11 +57,11 @@ class Subscriber:
         self,
         context: zmq.Context[Any],
         endpoints: Iterable[tuple[str, str]],
-        topic: bytes = b"",
+        topics: Iterable[bytes] = (b"",),
         options: Iterable[tuple[int, int]] = (),
-        bind: bool = False,
+        bind: Bind = None,
     ) -> None:
-        self._context, self._topic, self._options = context, topic, tuple(options)
+        self._context, self._topics, self._options = context, tuple(topics), tuple(options)
         self._stopping = self._abandoned = False
         self._closed = threading.Event()
         self._selector = selectors.DefaultSelector()
@@ -158,6 +72,7 @@ class Subscriber:
         self._sources: list[Source] = []
         self._hosts: dict[str, _Host] = {}
         self._answers: deque[tuple[str, str | None]] = deque()
+        self._changes: deque[tuple[int, bytes]] = deque()
         try:
             for name, endpoint, address in parsed(endpoints):
                 self._add(name, endpoint, address, bind)
@@ -165,9 +80,9 @@ class Subscriber:
             self.close()
             raise
 
-    def _add(self, name: str, endpoint: str, address: addresses.Address, bind: bool) -> None:
+    def _add(self, name: str, endpoint: str, address: addresses.Address, bind: Bind) -> None:
         """Open one endpoint."""
-        sock = new_socket(self._context, self._topic, self._options)
+        sock = new_socket(self._context, self._topics, self._options)
         source = Source(name, endpoint, address, sock)
         self._sources.append(source)
         if bind or address.is_numeric:
@@ -184,12 +99,19 @@ class Subscriber:
         A readable socket is drained, up to :data:`DRAIN` messages, before the others are looked
         at again, so that one busy publisher neither costs a poll a message nor starves anybody.
         """
+        return self._each(self._drain)
+
+    def bursts(self) -> Iterator[tuple[str, str, list[Frames]]]:
+        """Yield ``(name, endpoint, [frames, ...])``: what one drain of a socket gave."""
+        return self._each(self._burst)
+
+    def _each(self, drain: Callable[[Source, deque[Source]], Iterator[Any]]) -> Iterator[Any]:
         ready: deque[Source] = deque(self._sources)
         try:
             while not self._stopping:
                 for _ in range(len(ready)):
                     source = ready.popleft()
-                    yield from self._drain(source, ready)
+                    yield from drain(source, ready)
                 if not self._stopping:
                     self._wait(ready)
         except zmq.ContextTerminated:
@@ -213,6 +135,24 @@ class Subscriber:
         except zmq.Again:
             return
         ready.append(source)
+
+    def _burst(self, source: Source, ready: deque[Source]) -> Iterator[Any]:
+        """Yield the next messages of a source at one go, bounded in number and in bytes."""
+        recv, get = source.sock.recv, base_get(source.sock)
+        burst: list[Frames] = []
+        size = 0
+        try:
+            while len(burst) < DRAIN and size < _BURST_BYTES:
+                frames = [recv(_NOBLOCK)]
+                while get(_RCVMORE):
+                    frames[2:] = [recv(_NOBLOCK)]
+                size += len(frames[-1])
+                burst.append(frames)
+            ready.append(source)
+        except zmq.Again:
+            pass
+        if burst:
+            yield source.name, source.endpoint, burst
 
     def _wait(self, ready: deque[Source]) -> None:
         """Wait for something to happen, unless a source is ready already."""
@@ -257,12 +197,17 @@ class Subscriber:
             self._wake_out.send(b"x")
 
     def _read_answers(self, ready: deque[Source]) -> None:
-        """Connect the endpoints whose names are known now.
+        """Do what other threads ask for, and connect the endpoints whose names are known now.
 
         A call on a socket may consume the event that its descriptor would have shown, so they
         have to be looked at: they join ``ready``.
         """
         self._wake_in.recv(4096)
+        while self._changes:
+            option, topic = self._changes.popleft()
+            for source in self._sources:
+                source.sock.setsockopt(option, topic)
+            ready.extend(self._sources)
         while self._answers:
             name, found = self._answers.popleft()
             host = self._hosts[name]
@@ -283,6 +228,11 @@ class Subscriber:
             source.up = event == zmq.EVENT_CONNECTED
             host = self._hosts[source.address.host]
             host.due, host.interval = time.monotonic() + _LOOKUP_AGAIN, _LOOKUP_AGAIN
+
+    def change(self, topic: bytes, wanted: bool) -> None:
+        """Subscribe to one more prefix, or to one less; from any thread."""
+        self._changes.append((zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, topic))
+        self._wake()
 
     def stop(self) -> None:
         """End the iteration, from any thread: it closes the sockets where they are used."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import zmq
+from parts import join
 
 from fedmsg.exceptions import ConfigurationError, NoEndpointAvailable
 from fedmsg.transports.forwarder import Forwarder
@@ -35,40 +36,14 @@ def forwarder(address: Callable[[], str]) -> Iterator[Make]:
         assert each.stop(0.0)
 
 
-@pytest.fixture
-def publisher(zmq_context: zmq.Context[Any]) -> Callable[[str], zmq.Socket[bytes]]:
-    """A function that returns a connected publishing socket that has a subscriber."""
-
-    def connect(endpoint: str) -> zmq.Socket[bytes]:
-        sock = zmq_context.socket(zmq.XPUB)
-        sock.setsockopt(zmq.SNDHWM, 0)
-        sock.connect(endpoint)
-        assert sock.poll(10_000), "the forwarder did not subscribe"
-        sock.recv()
-        return sock
-
-    return connect
-
-
-def join(publish: Callable[[bytes], Any], sub: Any) -> None:
-    """Publish until the subscriber receives, then read the rest of the probes."""
-    number = 0
-    while not sub.socket.poll(20):
-        number += 1
-        publish(b"%d" % number)
-    publish(b"end")
-    while sub.receive()[-1] != b"end":
-        pass
-
-
 @pytest.mark.parametrize("limit", [0, 100_000])
 @pytest.mark.parametrize("body", [b"\xff\x00 not utf-8", b'{ "b" : 1 }', b""])
 def test_bytes_pass_unchanged(
-    forwarder: Make, publisher: Any, subscriber: Any, limit: int, body: bytes
+    forwarder: Make, feeder: Any, subscriber: Any, limit: int, body: bytes
 ) -> None:
     """Nothing is decoded or encoded again, with either engine."""
     _, inbound, outbound = forwarder(limit)
-    pub, sub = publisher(inbound), subscriber(outbound)
+    pub, sub = feeder(inbound), subscriber(outbound)
     join(lambda text: pub.send_multipart([b"t", text]), sub)
     pub.send_multipart([b"\xc3\xbc", body])
     assert sub.receive() == [b"\xc3\xbc", body]
@@ -76,11 +51,11 @@ def test_bytes_pass_unchanged(
 
 @pytest.mark.parametrize("limit", [0, 100_000])
 def test_any_number_of_frames_passes(
-    forwarder: Make, publisher: Any, subscriber: Any, limit: int
+    forwarder: Make, feeder: Any, subscriber: Any, limit: int
 ) -> None:
     """Messages of one, two and more frames arrive as they were sent, in order."""
     _, inbound, outbound = forwarder(limit)
-    pub, sub = publisher(inbound), subscriber(outbound)
+    pub, sub = feeder(inbound), subscriber(outbound)
     join(lambda text: pub.send_multipart([b"t", text]), sub)
     sent = [[b"1"], [b"2", b""], [b"3", b"", b"c"], [b"4"], [b"5", b"b", b"c", b"d"], [b"6", b"b"]]
     for frames in sent:
@@ -89,10 +64,10 @@ def test_any_number_of_frames_passes(
 
 
 @pytest.mark.parametrize("limit", [0, 100_000])
-def test_messages_are_counted(forwarder: Make, publisher: Any, subscriber: Any, limit: int) -> None:
+def test_messages_are_counted(forwarder: Make, feeder: Any, subscriber: Any, limit: int) -> None:
     """The counters are messages, not frames."""
     engine, inbound, outbound = forwarder(limit)
-    pub, sub = publisher(inbound), subscriber(outbound)
+    pub, sub = feeder(inbound), subscriber(outbound)
     join(lambda text: pub.send_multipart([b"t", text]), sub)
     before = engine.counts().received
     for _ in range(100):
@@ -104,11 +79,11 @@ def test_messages_are_counted(forwarder: Make, publisher: Any, subscriber: Any, 
 
 @pytest.mark.parametrize("limit", [0, 100_000])
 def test_stop_delivers_what_has_arrived(
-    forwarder: Make, publisher: Any, subscriber: Any, limit: int
+    forwarder: Make, feeder: Any, subscriber: Any, limit: int
 ) -> None:
     """A burst that is on its way when the forwarder is told to stop still comes out."""
     engine, inbound, outbound = forwarder(limit)
-    pub, sub = publisher(inbound), subscriber(outbound)
+    pub, sub = feeder(inbound), subscriber(outbound)
     join(lambda text: pub.send_multipart([b"t", text]), sub)
     for number in range(20_000):
         pub.send_multipart([b"t", b"%d" % number])
@@ -117,11 +92,11 @@ def test_stop_delivers_what_has_arrived(
 
 
 def test_a_stalled_subscriber_slows_nobody(
-    forwarder: Make, publisher: Any, subscriber: Any, zmq_context: zmq.Context[Any]
+    forwarder: Make, feeder: Any, subscriber: Any, zmq_context: zmq.Context[Any]
 ) -> None:
     """With a limit its overflow is counted, and the others receive every message."""
     engine, inbound, outbound = forwarder(limit=50)
-    pub, sub = publisher(inbound), subscriber(outbound)
+    pub, sub = feeder(inbound), subscriber(outbound)
     stalled: zmq.Socket[bytes] = zmq_context.socket(zmq.SUB)
     stalled.setsockopt(zmq.RCVHWM, 1)
     stalled.setsockopt(zmq.RCVBUF, 4096)
@@ -148,11 +123,11 @@ class _Either:
 
 
 def test_a_stalled_subscriber_gets_its_whole_queue(
-    forwarder: Make, publisher: Any, zmq_context: zmq.Context[Any], eventually: Any
+    forwarder: Make, feeder: Any, zmq_context: zmq.Context[Any], eventually: Any
 ) -> None:
     """With a limit of 400, 400 messages wait for it, though it has taken some others before."""
     engine, inbound, outbound = forwarder(limit=400)
-    pub, idle = publisher(inbound), zmq_context.socket(zmq.SUB)
+    pub, idle = feeder(inbound), zmq_context.socket(zmq.SUB)
     for option, value in ((zmq.RCVHWM, 1), (zmq.RCVBUF, 65536), (zmq.SUBSCRIBE, b"")):
         idle.setsockopt(option, value)
     idle.connect(outbound)
@@ -200,11 +175,11 @@ def test_failed_open_releases_the_ports(forwarder: Make, address: Callable[[], s
     assert forwarder(inbound=inbound)[0].running
 
 
-def test_a_wildcard_can_be_bound(forwarder: Make, port: Callable[[], int], publisher: Any) -> None:
+def test_a_wildcard_can_be_bound(forwarder: Make, port: Callable[[], int], feeder: Any) -> None:
     """``tcp://*:port`` listens on every interface."""
     number = port()
     forwarder(inbound=f"tcp://*:{number}")
-    assert publisher(f"tcp://127.0.0.1:{number}")
+    assert feeder(f"tcp://127.0.0.1:{number}")
 
 
 def test_an_unknown_host_is_a_configuration_error(address: Callable[[], str]) -> None:
@@ -215,11 +190,11 @@ def test_an_unknown_host_is_a_configuration_error(address: Callable[[], str]) ->
 
 @pytest.mark.parametrize("limit", [0, 100_000])
 def test_an_idle_forwarder_does_nothing(
-    forwarder: Make, publisher: Any, subscriber: Any, limit: int
+    forwarder: Make, feeder: Any, subscriber: Any, limit: int
 ) -> None:
     """With peers connected and nothing to forward it uses no processor time."""
     _, inbound, outbound = forwarder(limit)
-    pub, sub = publisher(inbound), subscriber(outbound)
+    pub, sub = feeder(inbound), subscriber(outbound)
     join(lambda text: pub.send_multipart([b"t", text]), sub)
     before = time.process_time()
     threading.Event().wait(1.0)
