@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from . import publishing, reading, relaying, signing_relay, starting, tailing
+from . import publishing, reading, relaying, signing, signing_relay, starting, tailing
 from .measure import Result
 
 #: Takes "is this only a smoke run?".
@@ -55,6 +55,15 @@ BARS = (
         partial(tailing.measure, 1), old="1.22"),
     Bar("tail-500", "`tail_messages` 500 endpoints, 1 live: CPU / raw with one socket", "x", 1.3,
         partial(tailing.measure, 500), old="17"),
+    Bar("sign", "sign, RSA 2048, 1 KB: CPU / the key's `sign`", "x", 1.15, signing.sign, old="103"),
+    Bar("validate", "validate, RSA 2048, 1 KB, CRL: CPU / `verify` + one `dumps`", "x", 1.3,
+        signing.validate),
+    Bar("validate-large", "validate with 500 endpoints, 3,000 policy rows: CPU / with one", "x",
+        1.05, signing.validate_large),
+    Bar("publish-signed", "signed `publish` 2 KB: CPU / unsigned + the key's `sign`", "x", 1.3,
+        signing.publish, old="100"),
+    Bar("tail-validating", "validating tail 1 KB: CPU / tail, then `validate`", "x", 1.3,
+        signing.tail, old="13"),
     Bar("relay-rate", "relay, 1 KB burst, no limit: messages/s / `zmq.proxy`", "x", 0.9,
         partial(relaying.rate, 0), at_most=False, old="0.14"),
     Bar("relay-rate-limited", "relay, 1 KB burst, limit set: messages/s / `zmq.proxy`", "x", 0.7,
