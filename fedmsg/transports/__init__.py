@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import zmq
 
     from .stomp_rules import Settings, Tls
+    from .stomp_subscriber import StompSubscriber
     from .zeromq import SocketOptions
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "choose",
     "socket_options",
     "stomp_settings",
+    "stomp_tail",
     "subscriber_options",
 ]
 
@@ -119,6 +121,28 @@ def stomp_settings(config: Config) -> Settings | None:
         raise
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
+
+
+def stomp_tail(config: Config, prefix: str) -> StompSubscriber | None:
+    """Return what receives topics with a prefix from STOMP brokers; None if there are none.
+
+    Raises:
+        ConfigurationError: a value is wrong.
+        MissingDependency: stomp.py is not installed.
+    """
+    settings = stomp_settings(config)
+    if settings is None:
+        return None
+    from .stomp_subscriber import StompSubscriber
+
+    return StompSubscriber(
+        settings,
+        [prefix],
+        matches=lambda topic: topic.startswith(prefix),
+        queue=options.get(config, "stomp_queue") or "",
+        ack_mode=options.get(config, "stomp_ack_mode"),
+        headers=options.get(config, "stomp_subscribe_headers"),
+    )
 
 
 def _header(config: Config, name: str) -> str:

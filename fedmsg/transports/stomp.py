@@ -118,12 +118,13 @@ class Connection:
     Attributes:
         heard: when something arrived, or the reader began to wait for it; monotonic seconds.
         is_reading: the reader waits for the broker, and not for us.
+        aborted: it has been ended from this side.
     """
 
     def __init__(self, settings: Settings, broker: Broker, sink: Sink) -> None:
         self._settings, self.broker, self.sink = settings, broker, sink
         self.heard, self.is_reading = time.monotonic(), False
-        self._aborted = False
+        self.aborted = False
         self._raw: socket.socket | None = None
         self._buffer: list[bytes] = []
         self._link: Any = None
@@ -151,7 +152,7 @@ class Connection:
                     raw, server_hostname=self.broker[0], do_handshake_on_connect=False
                 )
                 raw.do_handshake()
-            if self._aborted:
+            if self.aborted:
                 raise ConnectionAbortedError("closed by this side")
             self.stream = Stream(raw)
         except BaseException:
@@ -174,7 +175,7 @@ class Connection:
             self._raw = raw = socket.socket(family, kind, number)
             try:
                 raw.settimeout(self._settings.timeout)
-                if self._aborted:
+                if self.aborted:
                     raise ConnectionAbortedError("closed by this side")
                 raw.connect(address)
                 return raw
@@ -188,6 +189,8 @@ class Connection:
         headers = {"accept-version": "1.2", "host": settings.vhost, "heart-beat": f"{beat},{beat}"}
         if settings.user:
             headers |= {"login": settings.user, "passcode": str(settings.password)}
+        if settings.client_id:
+            headers["client-id"] = settings.client_id
         self.protocol.send_frame("CONNECT", headers)
         self.flush()
 
@@ -227,7 +230,7 @@ class Connection:
 
     def abort(self) -> None:
         """End the connection, or the making of it, from any thread."""
-        self._aborted = True
+        self.aborted = True
         if self._raw is not None:
             abort(self._raw)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from ..exceptions import ConfigurationError
 
@@ -61,6 +61,7 @@ class Settings(NamedTuple):
         timeout: longest wait for a connection, for CONNECTED, and for a send to move on, seconds.
         destination: template with ``{topic}``.
         window: messages sent and not confirmed, at most.
+        client_id: header ``client-id`` of CONNECT, which durable subscriptions of ActiveMQ need.
     """
 
     brokers: tuple[Broker, ...]
@@ -73,6 +74,7 @@ class Settings(NamedTuple):
     timeout: float = 10.0
     destination: str = "/topic/{topic}"
     window: int = 1000
+    client_id: str = ""
 
 
 def parse_brokers(text: str) -> tuple[Broker, ...]:
@@ -131,22 +133,23 @@ class Dialect(NamedTuple):
     Attributes:
         name: of the product.
         wildcard: the last part of a destination that stands for any number of parts.
-        quotes: destinations are percent-decoded by the broker.
-        special: characters that a topic cannot have, for the broker gives them a meaning.
+        quotes: a ``/`` of the topic has to be written ``%2F``, and what is received is
+            percent-encoded.
+        special: what a topic cannot contain, for the broker gives it a meaning.
     """
 
     name: str
     wildcard: str
     quotes: bool
-    special: str
+    special: tuple[str, ...]
 
 
 #: By the beginning of the ``server`` header of CONNECTED.
 DIALECTS = {
-    "RabbitMQ/": Dialect("RabbitMQ", "#", True, ""),
-    "ActiveMQ/": Dialect("ActiveMQ", ">", False, ",*>?"),
+    "RabbitMQ/": Dialect("RabbitMQ", "#", True, ("%2F",)),
+    "ActiveMQ/": Dialect("ActiveMQ", ">", False, (",", "*", ">", "?")),
 }
-UNKNOWN = Dialect("an unknown broker", "", False, "")
+UNKNOWN = Dialect("an unknown broker", "", False, ())
 
 
 def dialect(server: str) -> Dialect:
@@ -165,11 +168,15 @@ def destination(topic: str, template: str, of: Dialect) -> str:
     """
     if topic.startswith("/"):
         return topic
-    for char in of.special:
-        if char in topic:
-            raise ValueError(f"{of.name} gives {char!r} in a topic a meaning of its own")
-    # "/" separates the parts of a destination, and "%" begins an escape.
-    return template.replace("{topic}", quote(topic, safe="") if of.quotes else topic)
+    for text in of.special:
+        if text in topic:
+            raise ValueError(f"{of.name} gives {text!r} in a topic a meaning of its own")
+    return template.replace("{topic}", _quoted(topic, of))
+
+
+def _quoted(topic: str, of: Dialect) -> str:
+    # RabbitMQ undoes this escape and no other.
+    return topic.replace("/", "%2F") if of.quotes else topic
 
 
 def subscription(pattern: str, template: str, of: Dialect) -> str:
@@ -189,12 +196,32 @@ def subscription(pattern: str, template: str, of: Dialect) -> str:
         )
     head = _PATTERN.split(pattern, maxsplit=1)[0]
     head = head[: head.rfind(".") + 1]
-    if any(char in head for char in of.special):
+    if any(text in head for text in of.special):
         head = ""  # such topics are not sent through this broker
-    return template.replace("{topic}", (quote(head, safe="") if of.quotes else head) + of.wildcard)
+    return template.replace("{topic}", _quoted(head, of) + of.wildcard)
 
 
-def topic_of(headers: Mapping[str, str], template: str) -> str:
+def subscriptions(patterns: Iterable[str], template: str, of: Dialect) -> list[str]:
+    """Return the destinations that cover all patterns, without one inside another.
+
+    Raises:
+        ConfigurationError: the broker's wildcards are not known.
+    """
+    found = sorted({subscription(pattern, template, of) for pattern in patterns}, key=len)
+    kept: list[str] = []
+    for each in found:
+        if not any(each.startswith(_head(wider, of)) for wider in kept):
+            kept.append(each)
+    return kept
+
+
+def _head(target: str, of: Dialect) -> str:
+    """Return what all destinations inside a subscription begin with; itself if it is for one."""
+    head, found, _ = target.partition(of.wildcard) if of.wildcard else (target, "", "")
+    return head if found else f"{target}\0"
+
+
+def topic_of(headers: Mapping[str, str], template: str, of: Dialect) -> str:
     """Return the topic of a received message; the template is undone.
 
     What came through a destination that is not one of topics, such as a queue, has the topic
@@ -203,16 +230,16 @@ def topic_of(headers: Mapping[str, str], template: str) -> str:
     Returns:
         The topic, empty if the message has no destination at all.
     """
-    found = headers.get("original-destination") or headers.get("destination") or ""
+    found = headers.get("original-destination")
+    if not found:
+        found = headers.get("destination", "")
+        found = unquote(found) if of.quotes else found
     stated = headers.get("topic", "")
-    if stated and stated == found:
-        return stated
     before, _, after = template.partition("{topic}")
-    if not (found.startswith(before) and found.endswith(after)):
+    inside = found.startswith(before) and found.endswith(after) and found != before + after
+    if not inside or stated == found:
         return stated or found
-    bare = found[len(before) : len(found) - len(after)]
-    # RabbitMQ sends the name decoded or as it came, according to the kind of destination.
-    return stated if stated in (bare, unquote(bare)) else bare
+    return found[len(before) : len(found) - len(after)]
 
 
 class Backoff:

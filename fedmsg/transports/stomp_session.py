@@ -146,6 +146,8 @@ class Session:
             self.received(command, headers, body)
 
     def _got_error(self, headers: Mapping[str, str], body: bytes) -> None:
+        if self._error is not None:  # one cause may have several of them
+            return
         error = BrokerRefused(self._shown(headers.get("message", ""), body))
         goes_on = self._answer is not None and self.refused(error, headers.get("receipt-id", ""))
         if not goes_on:
@@ -155,7 +157,8 @@ class Session:
 
     def _shown(self, message: str, body: bytes) -> str:
         """Return the text of an ERROR: on one line, short, without our password."""
-        text = f"{message}: {body[:_SHOWN].decode('utf-8', 'replace')}"
+        text = body[:_SHOWN].decode("utf-8", "replace")
+        text = text if text.startswith(message) else f"{message}: {text}"
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         password = self.settings.password
         return (text.replace(password, "********") if password else text)[:_SHOWN].strip(": ")
@@ -199,7 +202,9 @@ class Session:
                 was_up = True
                 self._serve(connection)
             finally:
-                connection.abort()
+                with self.condition:
+                    connection.abort()
+                    self.condition.notify_all()
                 self._await(lambda: False, None)
         except (OSError, ConfigurationError) as error:
             self._fail(connection, error)
