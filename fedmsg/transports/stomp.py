@@ -22,6 +22,7 @@ from .streams import Stream, abort, tls_context
 #: A larger frame ends the connection, bytes.
 MAX_FRAME = 256 * 1024 * 1024
 _CHUNK = 65536
+_COMMANDS = ("CONNECTED", "MESSAGE", "RECEIPT", "ERROR")
 
 #: Called with the command, the headers and the body of a frame; in the reader's thread.
 Sink = Callable[[str, Mapping[str, str], bytes], None]
@@ -91,11 +92,16 @@ def _link_class() -> type[Any]:
                 raise OSError(f"the broker sent a frame of more than {MAX_FRAME} bytes")
             return data if data != b"\r" else b"\n"
 
-        def notify(self, frame_type: str, frame: Any = None) -> None:
-            """Pass a frame on; nobody else listens."""
+        def process_frame(self, f: Any, frame_str: bytes) -> None:
+            """Pass a frame on; stomp.py would also log all that is in it."""
             self._unframed = 0
-            if frame_type in ("connected", "message", "receipt", "error"):
-                self._connection.sink(frame.cmd, frame.headers, frame.body or b"")
+            if f.cmd in _COMMANDS:
+                self._connection.sink(f.cmd, f.headers, f.body or b"")
+            elif f.cmd != "heartbeat":
+                raise ValueError(f"unknown frame {f.cmd[:20]!r}")
+
+        def notify(self, frame_type: str, frame: Any = None) -> None:
+            """Nobody else listens."""
 
         def cleanup(self) -> None:
             """Leave the socket to its owner, who may be writing."""
