@@ -89,7 +89,7 @@ class Peer:
 
     def confirm(self, count: int = -1) -> None:
         """Confirm what is sent, ``count`` messages or all."""
-        while count and (frame := self.read()):
+        while count and (frame := self.read()) and frame[0] != "DISCONNECT":
             if "receipt" in frame[1]:
                 self.send("RECEIPT", receipt_id=frame[1]["receipt"])
             count -= frame[0] == "SEND"

@@ -45,6 +45,7 @@ MAY_IMPORT_EACH_OTHER = {
 #: Large packages, and the one place that may import each (None: nobody).
 GUARDED = {
     "moksha": "fedmsg.transports.moksha",
+    "stomp": "fedmsg.transports.stomp",
     "sqlalchemy": "fedmsg.encoding.sqla",
     "pygments": "fedmsg.commands.rendering",
     "dns": "fedmsg._derive",

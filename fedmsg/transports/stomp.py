@@ -7,7 +7,6 @@ connection.
 
 from __future__ import annotations
 
-import importlib
 import os
 import socket
 import time
@@ -40,8 +39,8 @@ def library() -> Any:
     before = os.environ.get(name)
     os.environ[name] = "1"
     try:
-        importlib.import_module("stomp.protocol")
-        return importlib.import_module("stomp.transport")
+        import stomp.protocol
+        import stomp.transport
     except ImportError as error:
         raise MissingDependency(
             "STOMP needs stomp.py, which the extra 'stomp' installs: pip install '.[stomp]'"
@@ -51,13 +50,14 @@ def library() -> Any:
             del os.environ[name]
         else:
             os.environ[name] = before
+    return stomp
 
 
 @cache
 def _link_class() -> type[Any]:
-    transport = library()
+    stomp = library()
 
-    class Link(transport.Transport):  # type: ignore[misc, name-defined]
+    class Link(stomp.transport.Transport):  # type: ignore[misc, name-defined]
         """stomp.py's transport on our :class:`Stream`."""
 
         def __init__(self, stream: Stream, broker: Broker, connection: Connection) -> None:
@@ -71,7 +71,7 @@ def _link_class() -> type[Any]:
 
         def transmit(self, frame: Any) -> None:
             """Queue a frame; stomp.py's own method shows the passcode in the debug log."""
-            self._connection.write(b"".join(transport.convert_frame(frame)))
+            self._connection.write(b"".join(stomp.utils.convert_frame(frame)))
 
         def receive(self) -> bytes:
             """Return the next bytes.
@@ -167,8 +167,7 @@ class Connection:
         self._link = _link_class()(self.stream, self.broker, self)
         self._link.override_threading(self._keep)
         self._link.start()
-        protocol = importlib.import_module("stomp.protocol")
-        self.protocol = protocol.Protocol12(self._link, auto_content_length=False)
+        self.protocol = library().protocol.Protocol12(self._link, auto_content_length=False)
         self._ask(settings)
 
     def _dial(self) -> socket.socket:

@@ -93,9 +93,10 @@ class SubscribingSession(Session):
                 return None
             if not self._arrived:
                 raise self._problem() or FedmsgError("no message")
+            had_room = self._has_room()
             delivery = self._arrived.popleft()
             self._bytes -= len(delivery.body)
-            if len(self._arrived) == _QUEUE - 1 or self._bytes:
+            if not had_room:
                 self.condition.notify_all()
             return delivery
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from brokers import ActiveMQ, Node, RabbitMQ
+from certificates import Authority
 from stomp_parts import Behaviour, FakeBroker
 
 from fedmsg.transports.stomp_publisher import StompPublisher
@@ -52,3 +56,63 @@ def stomp_subscriber() -> Iterator[Callable[..., StompSubscriber]]:
             return subscriber
 
         yield start
+
+
+def _node(kind: type[Node], folder: Path, port: Callable[[], int], *more: Any) -> Iterator[Any]:
+    """Run a broker; where it is not installed skip, or fail under CI."""
+    if missing := kind.missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{missing} is not installed here")
+    node = kind(folder / kind.program, port, *more)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.close()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with an authority, and certificates of a broker and a client."""
+    authority = Authority(tmp_path_factory.mktemp("certificates"))
+    authority.certify("server", ["localhost"])
+    authority.certify("client", ["client"])
+    return authority.file.parent
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(
+    tmp_path_factory: pytest.TempPathFactory, port: Callable[[], int], certificates: Path
+) -> Iterator[RabbitMQ]:
+    """A RabbitMQ for the session."""
+    yield from _node(RabbitMQ, tmp_path_factory.mktemp("rabbitmq"), port, certificates)
+
+
+@pytest.fixture(scope="session")
+def other_rabbitmq(
+    tmp_path_factory: pytest.TempPathFactory, port: Callable[[], int]
+) -> Iterator[RabbitMQ]:
+    """A second one, which knows nothing of the first."""
+    yield from _node(RabbitMQ, tmp_path_factory.mktemp("rabbitmq"), port)
+
+
+@pytest.fixture(scope="session")
+def activemq(
+    tmp_path_factory: pytest.TempPathFactory, port: Callable[[], int]
+) -> Iterator[ActiveMQ]:
+    """An ActiveMQ for the session."""
+    yield from _node(ActiveMQ, tmp_path_factory.mktemp("activemq"), port)
+
+
+@pytest.fixture(scope="session")
+def other_activemq(
+    tmp_path_factory: pytest.TempPathFactory, port: Callable[[], int]
+) -> Iterator[ActiveMQ]:
+    """A second one."""
+    yield from _node(ActiveMQ, tmp_path_factory.mktemp("activemq"), port)
+
+
+@pytest.fixture(params=["rabbitmq", "activemq"])
+def broker(request: pytest.FixtureRequest) -> Node:
+    """Each of the real brokers in turn."""
+    node: Node = request.getfixturevalue(request.param)
+    return node
