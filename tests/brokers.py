@@ -186,6 +186,11 @@ class RabbitMQ(Node):
             self._spawn(*command, environment=self._environment)
         self._spawn(_RABBIT_BIN / "rabbitmq-server", environment=self._environment)
 
+    def log(self) -> str:
+        """Return the log of the node."""
+        node = self._environment["RABBITMQ_NODENAME"]
+        return (self.folder / "log" / f"{node}.log").read_text(errors="replace")
+
     def control(self, *arguments: str) -> None:
         """Run ``rabbitmqctl``."""
         node = self._environment["RABBITMQ_NODENAME"]

@@ -73,7 +73,7 @@ def test_large_messages(
     """A body of 5 MB arrives as it was."""
     ear = listening(broker.port, module, stomp_ack_mode=mode)
     context = make_context(**configuration(broker.port))
-    large = TEXT * (5_000_000 // len(TEXT))
+    large = TEXT + "x" * 5_000_000
     context.publish(topic="large", msg={"text": large}, modname=module)
     context.publish(topic="end", msg={}, modname=module)
     assert context.flush(30) == 0
@@ -168,15 +168,17 @@ def test_encrypted(
 
 
 def test_full_disk(
-    rabbitmq: RabbitMQ, stomp_publisher: Callable[..., Any], caplog: pytest.LogCaptureFixture
-) -> None:
+    rabbitmq: RabbitMQ, stomp_publisher: Callable[..., Any], eventually: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     """A broker whose disk is full blocks: publish fails in time, and all arrives afterwards."""
-    rabbitmq.control("set_disk_free_limit", "1000TB")
+    rabbitmq.control("set_disk_free_limit", "999GB")
     try:
+        eventually(lambda: "disk resource limit alarm set" in rabbitmq.log(), timeout=60)
         settings = stomp_settings(rabbitmq.port, window=50, heartbeat=1000, timeout=0.5)
         publisher = stomp_publisher(settings, timeout=3.0)
         with pytest.raises(NotConfirmed, match="^50 messages"):
-            for number in range(51):
+            for number in range(500):  # it lets some through before it blocks
                 publisher.send(b"org.a", b"x" * 200_000, str(number))
         assert publisher.flush(0.1) == 50
     finally:
