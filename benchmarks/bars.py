@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from . import publishing, relaying, starting, tailing
+from . import publishing, relaying, starting, stomp, tailing
 from .measure import Result
 
 #: Takes "is this only a smoke run?".
@@ -25,6 +25,7 @@ class Bar:
         measure: makes the measurement.
         at_most: whether the limit is the largest figure allowed, else it is the smallest.
         old: the figure of fedmsg 1.1.7, empty where there is none.
+        missing: returns what has to be installed first, empty if nothing.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Bar:
     measure: Measurement
     at_most: bool = True
     old: str = ""
+    missing: Callable[[], str] = lambda: ""
 
     def holds(self, value: float) -> bool:
         """True if the figure is within the limit."""
@@ -65,6 +67,8 @@ BARS = (
         partial(relaying.stalled, 0), old="15,300"),
     Bar("relay-stalled-limited", "relay, one subscriber stalled, 20,000 sent, limit 20,000",
         "lost", 0, partial(relaying.stalled, 20_000)),
+    Bar("stomp-rate", "`publish` 100 B to RabbitMQ, confirmed: messages/s / stomp.py alone", "x",
+        0.7, partial(stomp.measure, _SMALL), at_most=False, missing=stomp.missing),
     Bar("import-time", "`import fedmsg` over bare Python: wall / `import zmq`", "x", 1.7,
         starting.import_time, old="4.5"),
     Bar("import-modules", "`import fedmsg`: modules beyond bare Python", "modules", 110,
