@@ -180,8 +180,8 @@ _ROWS: list[Option] = [
     *_section(
         "STOMP",
         O("stomp_uri", "host:port[,host:port...], tried in turn", None, check=S),
-        O("stomp_user", "login", None, fallback="guest", check=S),
-        O("stomp_pass", "password", None, fallback="guest", check=S),
+        O("stomp_user", "login name", None, fallback="guest", check=S),
+        O("stomp_pass", "its password", None, fallback="guest", check=S),
         O("stomp_ssl_crt", "file with the client's certificate; goes with the key; TLS is on",
           None, check=S),
         O("stomp_ssl_key", "file with its key", None, check=S),
