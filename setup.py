@@ -24,6 +24,7 @@ EXTRAS = {
     "docs": ["Sphinx>=8"],
     "test": [
         "build>=1.2",
+        "cryptography>=38",
         "hypothesis>=6.100",
         "packaging>=23",
         "pytest>=8.2",

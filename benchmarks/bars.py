@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from . import publishing, reading, relaying, signing, signing_relay, starting, tailing
+from . import publishing, reading, relaying, signing, signing_relay, starting, stomp, tailing
 from .measure import Result
 
 #: Takes "is this only a smoke run?".
@@ -25,6 +25,7 @@ class Bar:
         measure: makes the measurement.
         at_most: whether the limit is the largest figure allowed, else it is the smallest.
         old: the figure of fedmsg 1.1.7, empty where there is none.
+        missing: returns what has to be installed first, empty if nothing.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Bar:
     measure: Measurement
     at_most: bool = True
     old: str = ""
+    missing: Callable[[], str] = lambda: ""
 
     def holds(self, value: float) -> bool:
         """True if the figure is within the limit."""
@@ -78,6 +80,8 @@ BARS = (
         signing_relay.rate, at_most=False, old="0.01"),
     Bar("meta-repr", "`make_processors` of 100, then 10,000 `msg2repr`: CPU / loop of patterns",
         "x", 1.1, reading.measure, old="9"),
+    Bar("stomp-rate", "`publish` 100 B to RabbitMQ, confirmed: messages/s / stomp.py alone", "x",
+        0.7, partial(stomp.measure, _SMALL), at_most=False, missing=stomp.missing),
     Bar("import-time", "`import fedmsg` over bare Python: wall / `import zmq`", "x", 1.7,
         starting.import_time, old="4.5"),
     Bar("import-modules", "`import fedmsg`: modules beyond bare Python", "modules", 110,

@@ -17,6 +17,7 @@ from ._limits import RateLimit
 from .exceptions import FrameError, ValidationError
 
 if TYPE_CHECKING:
+    from .transports.stomp_subscriber import StompSubscriber
     from .transports.subscriber import Subscriber
 
 Message = tuple[str, str, str, dict[str, Any]]
@@ -57,7 +58,9 @@ class Tail:
             kw: ignored.
 
         Raises:
-            ValueError: zeromq is switched off; at the first iteration.
+            ValueError: zeromq is switched off and no STOMP broker is configured; at the first
+                iteration.
+            BrokerRefused: the STOMP broker does not let us in; while iterating.
             KeyError: the configuration has no ``endpoints``; at the first iteration.
         """
         tailing = _Tailing(self, topic, passive)
@@ -200,7 +203,8 @@ class Tail:
         if not self.c.get("zmq_enabled", True):
             raise ValueError(
                 "fedmsg.tail_messages() is only available for zeromq.  Use the hub-consumer"
-                " approach for STOMP or AMQP support."
+                " approach for STOMP or AMQP support.  (Or set 'stomp_uri': messages are received"
+                " from a STOMP broker when 'zmq_enabled' is false.)"
             )
 
 
@@ -224,7 +228,7 @@ class _Tailing:
 
     def __init__(self, owner: Tail, topic: str, passive: bool) -> None:
         self._owner, self._topic, self._passive = owner, topic, passive
-        self._subscriber: Subscriber | None = None
+        self._subscriber: Subscriber | StompSubscriber | None = None
         self._generator: Any = None
 
     def start(self) -> Generator[Message, None, None]:
@@ -233,23 +237,12 @@ class _Tailing:
         return generator
 
     def _messages(self) -> Generator[Message, None, None]:
-        # Here, because programs that only publish need not pay for it at every start.
-        from .transports import addresses
-        from .transports.subscriber import Subscriber
-
         owner = self._owner
-        owner._needs_zmq()
         if owner.context is None:
             return
         accept = owner._accepter()
         try:
-            self._subscriber = subscriber = Subscriber(
-                owner.context,
-                owner._endpoints(),
-                [self._topic.encode("utf-8")],
-                transports.subscriber_options(owner.c),
-                bind=addresses.to_bind if self._passive else None,
-            )
+            self._subscriber = subscriber = self._subscribe()
         except zmq.ZMQError:
             if owner.context is None:  # destroyed meanwhile, by another thread
                 return
@@ -265,7 +258,26 @@ class _Tailing:
         finally:
             subscriber.close()
 
-    def abandon(self) -> Subscriber | None:
+    def _subscribe(self) -> Subscriber | StompSubscriber:
+        # Here, because programs that only publish need not pay for it at every start.
+        from .transports import addresses
+        from .transports.subscriber import Subscriber
+
+        owner = self._owner
+        if not owner.c.get("zmq_enabled", True):
+            found = transports.stomp_tail(owner.c, self._topic)
+            if found is not None:
+                return found
+            owner._needs_zmq()
+        return Subscriber(
+            owner.context,
+            owner._endpoints(),
+            [self._topic.encode("utf-8")],
+            transports.subscriber_options(owner.c),
+            bind=addresses.to_bind if self._passive else None,
+        )
+
+    def abandon(self) -> object:
         """In a forked child: leave the sockets to the parent; return what must not be collected."""
         if self._subscriber is not None:
             self._subscriber.abandon()

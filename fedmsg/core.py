@@ -170,7 +170,8 @@ class FedMsgContext(Tail):
             self._warn_unusual(topic, body)
         if self._transport is None:
             raise self._no_publisher()
-        self._transport.send(topic.encode("utf-8"), body.encode("ascii"))
+        msg_id = message.get("msg_id", "")
+        self._transport.send(topic.encode("utf-8"), body.encode("ascii"), msg_id)
 
     def send_message(self, topic: Any = None, msg: Any = None, modname: Any = None) -> None:
         """Old name of :meth:`publish`."""

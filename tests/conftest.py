@@ -82,7 +82,7 @@ def new_address() -> str:
     return f"tcp://127.0.0.1:{new_port()}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def port() -> Callable[[], int]:
     """A function that returns a free port."""
     return new_port

@@ -57,6 +57,7 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "pygments": ("fedmsg.commands.rendering",),
     "requests": ("fedmsg.crypto.utils",),
     "sqlalchemy": ("fedmsg.encoding.sqla",),
+    "stomp": ("fedmsg.transports.stomp",),
     "websockets": ("fedmsg.hub.websocket",),
     "arrow": (),
     "kitchen": (),
