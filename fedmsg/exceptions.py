@@ -12,6 +12,8 @@ Each class also derives from the built-in that 1.1.7 raised in the same place, s
      +-- MissingRelay            (KeyError)        active, and no address to connect to
      +-- NoEndpointAvailable     (OSError)         every address of a name failed to bind
      +-- RelayUnavailable        (OSError)         no relay answered in time
+     +-- StoreError              (OSError)         the persistent store failed
+     +-- ReplayUnavailable       (OSError, ValueError)  a replay service cannot be asked
      +-- NoPublisher             (AttributeError)  publish on a context that cannot send
      +-- MissingDependency       (ImportError)     an extra is not installed
      +-- FrameError              (ValueError)      a received message has the wrong form
@@ -70,6 +72,14 @@ class NoEndpointAvailable(FedmsgError, OSError):
 
 class RelayUnavailable(FedmsgError, OSError):
     """No relay subscribed within the time allowed; the message was not sent."""
+
+
+class StoreError(FedmsgError, OSError):
+    """The ``persistent_store`` failed; what was being published was not sent."""
+
+
+class ReplayUnavailable(FedmsgError, OSError, ValueError):
+    """A replay service has no address, cannot be reached, or did not answer in time."""
 
 
 class NoPublisher(FedmsgError, AttributeError):
