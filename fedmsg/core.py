@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import six
 import zmq
 
-from . import encoding, envelope, transports, utils
+from . import encoding, envelope, replay, transports, utils
 from ._limits import RateLimit
 from ._tail import REPORTS_A_MINUTE, Tail
 from .exceptions import NoPublisher, ValidationError
@@ -57,6 +57,8 @@ class FedMsgContext(Tail):
         publisher: the publishing socket, present only if an endpoint was established; None
             after :meth:`destroy`.
         rejected: received messages that were dropped, counted by reason.
+        replayed: what gap recovery did, counted: ``recovered``, ``duplicates``, ``missing``,
+            ``restarts``.
 
     Raises:
         KeyError: a required key is missing.
@@ -79,6 +81,7 @@ class FedMsgContext(Tail):
         self._log_limit = RateLimit()
         self._reject_limit = RateLimit(REPORTS_A_MINUTE)
         self.rejected: Counter[str] = Counter()
+        self.replayed: Counter[str] = Counter()
         if active:
             config.setdefault("name", "relay_inbound")
         elif not config.get("name"):
@@ -138,6 +141,7 @@ class FedMsgContext(Tail):
             TypeError: topic or modname is not text, or msg cannot be expressed in JSON.
             NoPublisher: this context cannot send; an AttributeError that says why.
             RelayUnavailable: the built-in set-up is used and no relay runs; an OSError.
+            StoreError: the ``persistent_store`` failed; an OSError.
             KeyError: ``sign_messages`` is set and no certificate is named for this publisher.
         """
         topic = topic or "unspecified"
@@ -156,7 +160,7 @@ class FedMsgContext(Tail):
             envelope.uuid4(os.urandom(16)),
             utils.get_username(),
         )
-        store = config.get("persistent_store")
+        store = replay.open_store(config.get("persistent_store"))
         if store or config.get("sign_messages"):
             message = self._store_and_sign(message, store)
         if pre_fire_hook is not None:
@@ -181,7 +185,8 @@ class FedMsgContext(Tail):
         if store and updates:
             message = store.add(message)
         if signing:
-            message = self._sign(message, credential)
+            with replay.discarded_unless_signed(store, message):
+                message = self._sign(message, credential)
         if store and updates:
             store.update(message)
         elif store:

@@ -5,8 +5,10 @@ The parts are loaded when they are first used.  Specification: replay.md.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import MissingDependency
@@ -41,6 +43,22 @@ def open_store(value: Any) -> Any:
         StoreError: the database cannot be used.
     """
     return _open_url(value) if isinstance(value, str) else value
+
+
+@contextlib.contextmanager
+def discarded_unless_signed(store: Any, message: dict[str, Any]) -> Iterator[None]:
+    """Take a message out of the store again if the block fails: it is not going to be sent.
+
+    Args:
+        store: one that cannot, or None, is left alone.
+        message: what the store has numbered.
+    """
+    try:
+        yield
+    except BaseException:
+        if hasattr(store, "discard"):
+            store.discard(message)
+        raise
 
 
 @functools.cache

@@ -218,6 +218,7 @@ class Watched:
         name: key of ``replay_endpoints``.
         config: the configuration.
         last: the highest number handled, -1 if none was seen yet.
+        counts: where to count; default: a counter of its own.
 
     Attributes:
         tracker: the decisions, and ``tracker.last``.
@@ -225,10 +226,12 @@ class Watched:
             that could not be asked for), ``restarts``.
     """
 
-    def __init__(self, name: str, config: Config, last: int = -1) -> None:
+    def __init__(
+        self, name: str, config: Config, last: int = -1, counts: Counter[str] | None = None
+    ) -> None:
         self.name = name
         self.tracker = Tracker(last)
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter() if counts is None else counts
         self._config = config
         self._limit = RateLimit(_REPORTS_A_MINUTE)
         self._ask_again = 0.0

@@ -54,6 +54,9 @@ class SqlMessage(Base):  # type: ignore[misc]
     msg = sa.Column(sa.Text)
 
 
+_TABLE: Any = SqlMessage.__table__
+
+
 class SqlStore:
     """Numbers messages and keeps them.  For threads, for forked children and for processes.
 
@@ -97,24 +100,17 @@ class SqlStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
-        """Give a session; commit, or roll back if anything fails.
+        """Give a connection; commit at the end, or roll back if anything fails.
 
         Raises:
             StoreError: the database failed, or is locked by others for too long.
         """
         self._leave_parent()
-        session = self.session_class()
         try:
-            yield session
-            session.commit()
+            with self.engine.begin() as connection:
+                yield connection
         except SQLAlchemyError as error:
-            session.rollback()
             raise self._failure("write to", error) from error
-        except BaseException:
-            session.rollback()
-            raise
-        finally:
-            session.close()
 
     # -- publishing --------------------------------------------------------------------------
 
@@ -133,14 +129,14 @@ class SqlStore:
             ValueError: the timestamp is none.
             StoreError: the database failed; nothing was stored.
         """
-        row = SqlMessage(uuid=msg["msg_id"], topic=msg["topic"], timestamp=_local(msg["timestamp"]))
-        with self._transaction() as session:
+        row = {
+            "uuid": msg["msg_id"], "topic": msg["topic"], "timestamp": _local(msg["timestamp"]),
+        }  # fmt: skip
+        with self._transaction() as connection:
             if self.engine.dialect.name == "postgresql":
-                session.execute(_PG_LOCK)
-            session.add(row)
-            session.flush()
-            seq_id = row.seq_id
-            row.msg = encoding.dumps({**msg, "seq_id": seq_id})  # type: ignore[assignment]
+                connection.execute(_PG_LOCK)
+            seq_id = connection.execute(_TABLE.insert().values(row)).inserted_primary_key[0]
+            connection.execute(_text_of(seq_id, {**msg, "seq_id": seq_id}))
         msg["seq_id"] = seq_id
         return msg
 
@@ -152,10 +148,9 @@ class SqlStore:
             TypeError: JSON cannot express the message.
             StoreError: the database failed, or has no such message.
         """
-        text, table = encoding.dumps(msg), SqlMessage.__table__
-        change = table.update().where(table.c.seq_id == msg["seq_id"]).values(msg=text)
-        with self._transaction() as session:
-            if session.execute(change).rowcount != 1:
+        change = _text_of(msg["seq_id"], msg)
+        with self._transaction() as connection:
+            if connection.execute(change).rowcount != 1:
                 raise StoreError(
                     f"the persistent store {self.engine.url!r} has no message {msg['seq_id']!r}"
                 )
@@ -167,9 +162,8 @@ class SqlStore:
             KeyError: it has no ``seq_id``.
             StoreError: the database failed.
         """
-        table = SqlMessage.__table__
-        with self._transaction() as session:
-            session.execute(table.delete().where(table.c.seq_id == msg["seq_id"]))
+        with self._transaction() as connection:
+            connection.execute(_TABLE.delete().where(_TABLE.c.seq_id == msg["seq_id"]))
 
     # -- queries -----------------------------------------------------------------------------
 
@@ -195,8 +189,8 @@ class SqlStore:
         return self._rows(_condition(query))
 
     def _rows(self, condition: Any) -> Iterator[dict[str, Any]]:
-        table = SqlMessage.__table__
-        select = sa.select(table.c.seq_id, table.c.msg).where(condition).order_by(table.c.seq_id)
+        columns = _TABLE.c
+        select = sa.select(columns.seq_id, columns.msg).where(condition).order_by(columns.seq_id)
         self._leave_parent()
         try:
             with self.engine.connect() as connection:
@@ -241,6 +235,11 @@ def _use_wal(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
+def _text_of(seq_id: int, msg: Mapping[str, Any]) -> Any:
+    """Return the statement that writes the text of a message."""
+    return _TABLE.update().where(_TABLE.c.seq_id == seq_id).values(msg=encoding.dumps(msg))
+
+
 def _local(seconds: Any) -> datetime:
     """Return naive local time, the form that 1.1.7 stored.
 
@@ -261,7 +260,7 @@ def _readable(seq_id: int, text: str | None) -> dict[str, Any] | None:
         message = None
     if isinstance(message, dict):
         return message
-    _log.error("row %d of %s holds no message; it is skipped", seq_id, SqlMessage.__tablename__)
+    _log.error("row %d of %s holds no message; it is skipped", seq_id, _TABLE.name)
     return None
 
 
@@ -279,7 +278,7 @@ def _condition(query: Mapping[str, Any]) -> Any:
         if clause is None:
             raise ValueError(f'Unsupported field: "{str(field)[:_SHOWN]}"')
         try:
-            clauses.append(clause(SqlMessage.__table__.c, value))
+            clauses.append(clause(_TABLE.c, value))
         except TypeError:
             raise ValueError(f'Something went wrong when processing the field "{field}"') from None
     return sa.or_(*clauses)
