@@ -24,6 +24,7 @@ EXTRAS = {
         "build>=1.2",
         "hypothesis>=6.100",
         "packaging>=23",
+        "psycopg2-binary>=2.9.10",
         "pytest>=8.2",
         "pytest-randomly>=3.15",
         "pytest-timeout>=2.3",
@@ -82,6 +83,7 @@ setup(
         "console_scripts": [
             "fedmsg-logger = fedmsg.commands.logger:logger",
             "fedmsg-relay = fedmsg.commands.relay:relay",
+            "fedmsg-replay-server = fedmsg.commands.replay_server:replay_server",
             "fedmsg-signing-relay = fedmsg.commands.relay:signing_relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",
         ],

@@ -19,11 +19,12 @@ from typing import Any, ClassVar
 
 import pytest
 import zmq
-from fixtures import feeder, listen, listener, make_context, publisher, relay, stalled  # noqa: F401
+from databases import database_url, postgres, sql_store  # noqa: F401
 
 import fedmsg
 import fedmsg._loopback
 import fedmsg.config
+import fedmsg.replay
 
 #: Longest wait for something that should happen at once, seconds.
 DEADLINE = 20.0
@@ -110,6 +111,8 @@ def _reset() -> None:
     fedmsg.config.conf._loaded = False
     fedmsg._remembered = ({}, 0)
     fedmsg._loopback._told = False
+    while fedmsg.replay._stores:
+        fedmsg.replay._stores.popitem()[1].engine.dispose()
     for name in ("fedmsg", "moksha"):  # commands set them up for streams of the test
         logger = logging.getLogger(name)
         logger.handlers.clear()

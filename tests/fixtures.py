@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import zmq
-from parts import Listening, Publisher, Relay, Stalled, settings
+from parts import Listening, Publisher, Relay, ReplayServer, Stalled, settings
 
 import fedmsg
 
@@ -39,6 +39,15 @@ def listener() -> Iterator[Callable[..., Relay]]:
     """A function that starts a subscriber in a thread, connected to an address."""
     with contextlib.ExitStack() as stack:
         yield lambda endpoint: _closing(stack, Relay(endpoint, bind=False))
+
+
+@pytest.fixture
+def replay_server(address: Callable[[], str]) -> Iterator[Callable[..., ReplayServer]]:
+    """A function that serves a store to subscribers, in a thread."""
+    with contextlib.ExitStack() as stack:
+        yield lambda store, **config: _closing(
+            stack, ReplayServer(store, config.pop("endpoint", None) or address(), **config)
+        )
 
 
 @pytest.fixture

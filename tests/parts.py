@@ -105,6 +105,56 @@ class Relay:
         assert not self._thread.is_alive(), "the relay of the test did not end"
 
 
+class ReplayServer:
+    """Our replay service for the name ``me``, in a thread.
+
+    Attributes:
+        config: what a subscriber needs to ask it.
+        context: the ReplayContext.
+    """
+
+    def __init__(self, store: Any, endpoint: str, **config: Any) -> None:
+        from fedmsg.replay import ReplayContext
+
+        self.config = settings(
+            name="me", replay_endpoints={"me": endpoint}, replay_timeout=PATIENCE, **config
+        )
+        self.context = ReplayContext(**{**self.config, "persistent_store": store})
+        self._thread = threading.Thread(target=self.context.listen, name="replay", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving, and give the port back; idempotent."""
+        self.context.stop()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the replay server of the test did not end"
+        self.context.close()
+
+
+def stored(store: Any, count: int, first: int = 1) -> list[dict[str, Any]]:
+    """Put messages into a store, quickly, and return them."""
+    messages = [
+        {
+            "seq_id": n, "msg_id": f"2026-{n}", "topic": f"org.fedoraproject.dev.t.{n}",
+            "timestamp": n, "i": n, "msg": {"n": n},
+        }
+        for n in range(first, first + count)
+    ]  # fmt: skip
+    from fedmsg import encoding
+    from fedmsg.replay import sqlstore
+
+    rows = [
+        {
+            "seq_id": each["seq_id"], "uuid": each["msg_id"], "topic": each["topic"],
+            "timestamp": sqlstore._local(each["timestamp"]), "msg": encoding.dumps(each),
+        }
+        for each in messages
+    ]  # fmt: skip
+    with store.engine.begin() as connection:
+        connection.execute(sqlstore.SqlMessage.__table__.insert(), rows)
+    return messages
+
+
 class Stalled:
     """A subscriber to everything, by hand (ZMTP 3.0), that does not read unless told to."""
 

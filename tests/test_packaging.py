@@ -29,6 +29,7 @@ EXTRAS = {
 SCRIPTS = {
     "fedmsg-logger": "fedmsg.commands.logger:logger",
     "fedmsg-relay": "fedmsg.commands.relay:relay",
+    "fedmsg-replay-server": "fedmsg.commands.replay_server:replay_server",
     "fedmsg-signing-relay": "fedmsg.commands.relay:signing_relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",
 }

@@ -6,7 +6,6 @@ The parts are loaded when they are first used.  Specification: replay.md.
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ReplayContext", "check_for_replay", "get_replay", "open_store"]
 
+#: URL -> store, of this process.
+_stores: dict[str, Any] = {}
 _HOMES = {"ReplayContext": "server", "check_for_replay": "client", "get_replay": "client"}
 
 
@@ -42,7 +43,10 @@ def open_store(value: Any) -> Any:
         ConfigurationError: the text is no URL of a database.
         StoreError: the database cannot be used.
     """
-    return _open_url(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    # Two threads may open it at the same time; one of them wins.
+    return _stores.get(value) or _stores.setdefault(value, _open_url(value))
 
 
 @contextlib.contextmanager
@@ -61,7 +65,6 @@ def discarded_unless_signed(store: Any, message: dict[str, Any]) -> Iterator[Non
         raise
 
 
-@functools.cache
 def _open_url(url: str) -> Any:
     try:
         from .sqlstore import from_url
