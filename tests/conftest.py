@@ -20,6 +20,16 @@ from typing import Any, ClassVar
 import pytest
 import zmq
 from databases import database_url, postgres, sql_store  # noqa: F401
+from fixtures import (  # noqa: F401
+    feeder,
+    listen,
+    listener,
+    make_context,
+    publisher,
+    relay,
+    replay_server,
+    stalled,
+)
 
 import fedmsg
 import fedmsg._loopback

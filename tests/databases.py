@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import itertools
 import os
 import shutil
 import subprocess
@@ -13,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-_numbers = itertools.count()
 
 
 def _missing(what: str) -> None:
@@ -40,8 +37,8 @@ class Postgres:
         if os.getuid() == 0:
             shutil.chown(folder, "postgres")
         data = f"{folder}/data"
-        self._run("initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync")
-        options = f"-c listen_addresses='' -k {folder} -c fsync=off"
+        self._run("initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N")
+        options = f"-c listen_addresses='' -k {folder} -c fsync=off -c autovacuum=off"
         self._run("pg_ctl", "-D", data, "-l", f"{folder}/log", "-w", "-o", options, "start")
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -54,11 +51,9 @@ class Postgres:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 
-    def new(self) -> str:
-        """Return the URL of a new database."""
-        name = f"test{next(_numbers)}"
-        self._run("createdb", "-h", self.folder, "-U", "postgres", name)
-        return f"postgresql+psycopg2://postgres@/{name}?host={self.folder}"
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg2://postgres@/postgres?host={self.folder}"
 
     def close(self) -> None:
         self._run("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "stop")
@@ -84,12 +79,18 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database, of each kind."""
-    _sqlalchemy()
+    sqlalchemy = _sqlalchemy()
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/store.db"
-    return request.getfixturevalue("postgres").new()
+        yield f"sqlite:///{tmp_path}/store.db"
+        return
+    url = request.getfixturevalue("postgres").url
+    yield url
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("DROP TABLE IF EXISTS fedmsg_messages"))
+    engine.dispose()
 
 
 @pytest.fixture

@@ -42,8 +42,11 @@ def listener() -> Iterator[Callable[..., Relay]]:
 
 
 @pytest.fixture
-def replay_server(address: Callable[[], str]) -> Iterator[Callable[..., ReplayServer]]:
-    """A function that serves a store to subscribers, in a thread."""
+def replay_server(
+    address: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., ReplayServer]]:
+    """A function that serves a store to subscribers, in a thread; it hears of its end sooner."""
+    monkeypatch.setattr("fedmsg.replay.server._CYCLE", 20)
     with contextlib.ExitStack() as stack:
         yield lambda store, **config: _closing(
             stack, ReplayServer(store, config.pop("endpoint", None) or address(), **config)

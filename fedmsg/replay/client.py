@@ -93,7 +93,7 @@ def _ask(
 
 def _endpoint(name: str, config: Config) -> str:
     found = transports.as_list((config.get("replay_endpoints") or {}).get(name))
-    if not found:
+    if not found or not found[0]:
         raise ReplayUnavailable(
             f"No appropriate replay endpoint found for {name} (set replay_endpoints[{name!r}])"
         )

@@ -32,6 +32,14 @@ def store(database_url, sql_store):
     return made
 
 
+@pytest.fixture
+def memory_store():
+    """An empty store on an engine of the caller's."""
+    engine = sqlalchemy.create_engine("sqlite://")
+    yield SqlStore(engine)
+    engine.dispose()
+
+
 def ids(messages):
     return [each["seq_id"] for each in messages]
 
@@ -111,10 +119,10 @@ def test_queries(store, query, expected):
         ({"seq_id": 99}, "no match"),
     ],
 )
-def test_malformed_queries(store, query, text):
+def test_malformed_queries(memory_store, query, text):
     """Whatever is wrong with a query is a ValueError that names the field."""
     with pytest.raises(ValueError, match=text):
-        store.get(query)
+        memory_store.get(query)
 
 
 @pytest.mark.parametrize("key", ["msg_id", "timestamp", "topic"])
@@ -154,13 +162,9 @@ def test_rows_of_others_are_readable(store, caplog):
     assert "row 9" in caplog.text
 
 
-def test_in_memory_store():
+def test_in_memory_store(memory_store):
     """An engine in memory serves, as the tests of 1.1.7 use it."""
-    engine = sqlalchemy.create_engine("sqlite://")
-    store = SqlStore(engine)
-    assert [store.add(message(n))["seq_id"] for n in (1, 2)] == [1, 2]
-    assert store.engine is engine
-    engine.dispose()
+    assert [memory_store.add(message(n))["seq_id"] for n in (1, 2)] == [1, 2]
 
 
 def test_locked_database_is_named(sql_store, tmp_path):
