@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import zmq
 
@@ -17,6 +17,7 @@ from ._limits import RateLimit
 from .exceptions import FrameError, ValidationError
 
 if TYPE_CHECKING:
+    from ._gaps import Gaps
     from .transports.stomp_subscriber import StompSubscriber
     from .transports.subscriber import Subscriber
 
@@ -38,6 +39,7 @@ class Tail:
     context: Any
     log: logging.Logger
     rejected: Counter[str]
+    replayed: Counter[str]
     _tails: weakref.WeakSet[Any]
     _polled: weakref.WeakSet[Any]
     _reject_limit: RateLimit
@@ -50,7 +52,8 @@ class Tail:
         """Yield ``(name, endpoint, topic, message)`` for every message that arrives.
 
         Blocks between messages.  What is not a valid message is counted in :attr:`rejected`,
-        warned about and skipped.
+        warned about and skipped.  The publishers named in ``replay_endpoints`` are watched: what
+        was missed is fetched, and yielded in order.
 
         Args:
             topic: prefix of the topics wanted; there are no wildcards.
@@ -172,13 +175,19 @@ class Tail:
 
     def _poll(self, poller: zmq.Poller, subs: dict[Any, tuple[str, str]]) -> Iterator[Message]:
         """Yield what arrives on the sockets of :meth:`_create_poller`; ends with the context."""
+        gaps = self._gaps(self._accepter())
         try:
             while True:
                 for sock, _ in poller.poll():
                     try:
-                        yield self._run_socket(sock, *subs[sock])
+                        message = self._run_socket(sock, *subs[sock])
                     except ValidationError as error:
                         self._reject(error)
+                        continue
+                    if gaps is None:
+                        yield message
+                    else:
+                        yield from gaps.arrived(*message, self.context)
         except zmq.ContextTerminated:
             self._close_subs(subs)
         except zmq.ZMQError:
@@ -193,6 +202,14 @@ class Tail:
         """
         topic, message = self._accepter()(sock.recv_multipart())
         return name, ep, topic, message
+
+    def _gaps(self, accept: Any, topic: str = "") -> Gaps | None:
+        """Return what recovers missed messages, None without ``replay_endpoints``."""
+        if not self.c.get("replay_endpoints"):
+            return None
+        from ._gaps import Gaps
+
+        return Gaps(self.c, accept, self._reject, self.replayed, topic)
 
     def _close_subs(self, subs: Iterable[Any]) -> None:
         """Close every socket of :meth:`_create_poller`."""
@@ -247,7 +264,12 @@ class _Tailing:
             if owner.context is None:  # destroyed meanwhile, by another thread
                 return
             raise
+        # A broker keeps by itself what a subscriber misses.
+        gaps = owner._gaps(accept, self._topic) if owner.c.get("zmq_enabled", True) else None
         try:
+            if gaps is not None:
+                yield from gaps.messages(cast("Subscriber", subscriber), owner.context)
+                return
             for name, endpoint, frames in subscriber.frames():
                 try:
                     topic, message = accept(frames)

@@ -14,6 +14,8 @@ Each class also derives from the built-in that 1.1.7 raised in the same place, s
      +-- RelayUnavailable        (OSError)         no relay answered in time
      +-- BrokerRefused           (PermissionError) a STOMP broker said no
      +-- NotConfirmed            (TimeoutError)    a STOMP broker did not confirm in time
+     +-- StoreError              (OSError)         the persistent store failed
+     +-- ReplayUnavailable       (OSError, ValueError)  a replay service cannot be asked
      +-- NoPublisher             (AttributeError)  publish on a context that cannot send
      +-- MissingDependency       (ImportError)     an extra is not installed
      +-- crypto.gpg.GpgBinaryError                 gpg failed, or a signature is not good
@@ -97,6 +99,14 @@ class NotConfirmed(FedmsgError, TimeoutError):
     def __init__(self, text: str, unconfirmed: int) -> None:
         super().__init__(text)
         self.unconfirmed = unconfirmed
+
+
+class StoreError(FedmsgError, OSError):
+    """The ``persistent_store`` failed; what was being published was not sent."""
+
+
+class ReplayUnavailable(FedmsgError, OSError, ValueError):
+    """A replay service has no address, cannot be reached, or did not answer in time."""
 
 
 class NoPublisher(FedmsgError, AttributeError):

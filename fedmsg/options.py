@@ -173,7 +173,8 @@ _ROWS: list[Option] = [
     ),
     *_section(
         "Files and logging",
-        O("persistent_store", "object with add(msg) and get(query) that keeps what was published",
+        O("persistent_store", "numbers and keeps what is published: an SQLAlchemy URL, or an "
+          "object with add(msg) and get(query)",
           None, None),
         O("logging", "logging.config.dictConfig settings, applied by the commands only",
           _LOGGING, _LOGGING, check=D),
@@ -222,6 +223,12 @@ _ROWS: list[Option] = [
           fallback=100000, check=I, unit="messages"),
         O("relay_required", "publishing fails if no relay has subscribed within timeout",
           fallback=False, check=B),
+        O("replay_timeout", "longest wait for an answer of a replay service",
+          fallback=5.0, check=F, unit="seconds"),
+        O("replay_idle_check", "silence after which tail asks a publisher's replay service whether "
+          "anything was missed, 0 = never", fallback=0.0, check=F, unit="seconds"),
+        O("replay_limit", "a replay server refuses to answer with more at once",
+          fallback=10000, check=I, unit="messages"),
     ),
     *_section(
         "STOMP",

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import pytest
 import zmq
+from databases import database_url, postgres, sql_store  # noqa: F401
 from fixtures import (  # noqa: F401
     clock,
     feeder,
@@ -29,6 +30,7 @@ from fixtures import (  # noqa: F401
     pki,
     publisher,
     relay,
+    replay_server,
     stalled,
 )
 from gpg_parts import gpg_keys  # noqa: F401
@@ -36,6 +38,7 @@ from gpg_parts import gpg_keys  # noqa: F401
 import fedmsg
 import fedmsg._loopback
 import fedmsg.config
+import fedmsg.replay
 from fedmsg._limits import RateLimit
 
 #: Longest wait for something that should happen at once, seconds.
@@ -134,6 +137,8 @@ def _reset() -> None:
     if meta is not None:
         meta.processors = meta.ProcessorsNotInitialized()
         meta.failures._limits.clear()
+    while fedmsg.replay._stores:
+        fedmsg.replay._stores.popitem()[1].engine.dispose()
     for name in ("fedmsg", "moksha"):  # commands set them up for streams of the test
         logger = logging.getLogger(name)
         logger.handlers.clear()

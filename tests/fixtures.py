@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import zmq
-from parts import Listening, Publisher, Relay, Stalled, settings
+from parts import Listening, Publisher, Relay, ReplayServer, Stalled, settings
 
 import fedmsg
 
@@ -43,6 +43,18 @@ def listener() -> Iterator[Callable[..., Relay]]:
     """A function that starts a subscriber in a thread, connected to an address."""
     with contextlib.ExitStack() as stack:
         yield lambda endpoint: _closing(stack, Relay(endpoint, bind=False))
+
+
+@pytest.fixture
+def replay_server(
+    address: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., ReplayServer]]:
+    """A function that serves a store to subscribers, in a thread; it hears of its end sooner."""
+    monkeypatch.setattr("fedmsg.replay.server._CYCLE", 20)
+    with contextlib.ExitStack() as stack:
+        yield lambda store, **config: _closing(
+            stack, ReplayServer(store, config.pop("endpoint", None) or address(), **config)
+        )
 
 
 @pytest.fixture

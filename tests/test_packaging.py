@@ -34,6 +34,7 @@ SCRIPTS = {
     "fedmsg-announce": "fedmsg.commands.announce:announce",
     "fedmsg-logger": "fedmsg.commands.logger:logger",
     "fedmsg-relay": "fedmsg.commands.relay:relay",
+    "fedmsg-replay-server": "fedmsg.commands.replay_server:replay_server",
     "fedmsg-signing-relay": "fedmsg.commands.relay:signing_relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",
     "fedmsg-trigger": "fedmsg.commands.trigger:trigger",
