@@ -156,7 +156,7 @@ def test_retries(run: Run, eventually: Wait, tmp_path: Path) -> None:
     """The second attempt succeeds: nothing is given up."""
     failures = iter([ValueError("no")])
     consumer = run(retries=2, retry_delay=0.01, dead_letter_file=str(tmp_path / "dead"))
-    consumer.act = lambda m: next(map(lambda error: raising(error)(m), failures), None)
+    consumer.act = lambda m: next((raising(error)(m) for error in failures), None)
     consumer.take(numbered(2))
     eventually(lambda: numbers(consumer) == [0, 0, 1])
     assert not (tmp_path / "dead").exists()
