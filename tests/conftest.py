@@ -25,6 +25,7 @@ from fixtures import (  # noqa: F401
     listen,
     listener,
     make_context,
+    peer,
     publisher,
     relay,
     replay_server,
