@@ -27,6 +27,7 @@ from fixtures import (  # noqa: F401
     listener,
     make_context,
     openssl,
+    peer,
     pki,
     publisher,
     relay,

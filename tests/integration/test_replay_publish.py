@@ -17,7 +17,7 @@ import fedmsg
 from fedmsg import crypto
 from fedmsg.exceptions import ConfigurationError, StoreError
 
-pytest.importorskip("sqlalchemy")
+sqlstore = pytest.importorskip("fedmsg.replay.sqlstore")
 
 COUNT = 25
 
@@ -98,11 +98,33 @@ def test_forked_children(database_url, sql_store, running):
     check(store, 4)
 
 
-def test_processes(database_url, sql_store, running):
+def test_processes(sql_store, tmp_path, running):
     """Processes that have nothing in common, and that make the tables at the same time."""
+    url = f"sqlite:///{tmp_path}/store.db"
     method = multiprocessing.get_context("forkserver")
-    running([method.Process(target=publish, args=(database_url,)) for _ in range(2)])
-    check(sql_store(database_url), 2)
+    running([method.Process(target=publish, args=(url,)) for _ in range(2)])
+    check(sql_store(url), 2)
+
+
+def test_numbers_become_visible_in_order(postgres, sql_store, eventually):
+    """Whoever sees a number sees all below it: PostgreSQL alone does not promise that."""
+    import sqlalchemy
+
+    store = sql_store(postgres.url)
+    waiting = sqlalchemy.text(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    )
+    message = {"topic": "t", "msg_id": "m", "timestamp": 1}
+    second = threading.Thread(target=store.add, args=(message,))
+    with store.engine.connect() as looking, store._transaction() as first:
+        first.execute(sqlstore._PG_LOCK)
+        second.start()
+        eventually(lambda: looking.execute(waiting).scalar(), "the second publisher's wait")
+        row = sqlstore._TABLE.insert().values(uuid="first", msg="{}")
+        number = first.execute(row).inserted_primary_key[0]
+    second.join(20)
+    assert message["seq_id"] == number + 1
+    sqlstore.Base.metadata.drop_all(store.engine)
 
 
 def test_one_store_for_all_threads(tmp_path):

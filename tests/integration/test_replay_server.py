@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 
 import pytest
 from parts import settings, stored
 
+from fedmsg.commands import run_command
+from fedmsg.commands.replay_server import ReplayServerCommand
 from fedmsg.replay import get_replay
 from fedmsg.replay.client import newest
 
@@ -49,13 +50,6 @@ def test_serves_and_ends(serve):
     assert "2 requests: 1 answered with 3 messages, 1 refused, 0 failed" in server.stderr
 
 
-def test_second_signal_ends_it_at_once(serve):
-    """The second signal has its default effect."""
-    server, _ = serve()
-    server.process.send_signal(signal.SIGTERM)
-    assert server.stop() in (0, -signal.SIGTERM)
-
-
 def test_readiness(serve, tmp_path):
     """systemd is told when it serves, and when it stops."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
@@ -88,16 +82,15 @@ def test_port_taken(serve):
         ({"name": "nobody"}, "replay_endpoints['nobody']"),
     ],
 )
-def test_wrong_configuration(command, config_file, tmp_path, changes, text):
+def test_wrong_configuration(config_file, tmp_path, capsys, changes, text):
     """What is missing or wrong is one line on standard error, and status 1."""
     config = {
         "persistent_store": f"sqlite:///{tmp_path}/store.db",
         "replay_endpoints": {"relay_outbound": "tcp://127.0.0.1:9"}, **changes,
     }  # fmt: skip
     path = f"--config-filename={config_file(**settings(**config))}"
-    failed = command("fedmsg-replay-server", path)
-    assert failed.wait() == 1
-    [line] = failed.stderr.splitlines()
+    assert run_command(ReplayServerCommand, [path]) == 1
+    [line] = capsys.readouterr().err.splitlines()
     assert text in line
 
 
