@@ -48,6 +48,7 @@ GUARDED = {
     "moksha": "fedmsg.transports.moksha",
     "sqlalchemy": "fedmsg.encoding.sqla",
     "pygments": "fedmsg.commands.rendering",
+    "requests": "fedmsg.consumers.backlog",
     "dns": "fedmsg._derive",
     "kitchen": None,
     "pkg_resources": None,
