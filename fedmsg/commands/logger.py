@@ -9,7 +9,7 @@ from typing import Any
 
 import fedmsg
 from fedmsg.commands import BaseCommand, run_command
-from fedmsg.exceptions import FedmsgError, RelayUnavailable
+from fedmsg.exceptions import FedmsgError, NotConfirmed, RelayUnavailable
 
 __all__ = ["LoggerCommand", "logger"]
 
@@ -99,6 +99,7 @@ class LoggerCommand(BaseCommand):
 
         Raises:
             RelayUnavailable: no relay answered, or it went away and did not come back.
+            NotConfirmed: messages are sent through STOMP, and no broker confirmed them.
             FedmsgError: the input is not JSON; nothing of that document was sent.
         """
         self.config["active"] = True
@@ -112,6 +113,8 @@ class LoggerCommand(BaseCommand):
                     topic=self.config["topic"], msg=msg, modname=self.config["modname"], **hook
                 )
             left = context.flush(self.config.get("zmq_linger", 1000) / 1000)
+            if left and not self.config.get("zmq_enabled", True):
+                raise NotConfirmed(f"{left} messages were not confirmed by a STOMP broker", left)
             if left:
                 raise RelayUnavailable(
                     f"{left} messages were not sent: the relay went away; start 'fedmsg-relay'"

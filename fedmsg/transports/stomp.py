@@ -21,6 +21,8 @@ from .streams import Stream, abort, tls_context
 #: A larger frame ends the connection, bytes.
 MAX_FRAME = 256 * 1024 * 1024
 _CHUNK = 65536
+#: For brokers without heart-beats: the defaults of ``zmq_tcp_keepalive``.
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 _COMMANDS = ("CONNECTED", "MESSAGE", "RECEIPT", "ERROR")
 
 #: Called with the command, the headers and the body of a frame; in the reader's thread.
@@ -153,6 +155,9 @@ class Connection:
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEPALIVE.items():
+                if hasattr(socket, name):
+                    raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
             if tls is not None:
                 self._raw = raw = tls.wrap_socket(
                     raw, server_hostname=self.broker[0], do_handshake_on_connect=False
