@@ -6,14 +6,14 @@
 PYTHON ?= python3
 PEER_PYTHON ?= $(call python_of,3.11)
 PYTEST_ARGS ?=
-TEST_EXTRAS ?= commands,docs,sql,srv,test
-TOX_ENVS ?= py310,py312,py313
+TEST_EXTRAS ?= commands,crypto,docs,sql,srv,stomp,test,web
+TOX_ENVS ?= py310,py312,py313,stomp8
 # How long a trial lasts, in seconds.
 FEDMSG_TRIAL_SECONDS ?= 10
 SOAK_SECONDS ?= 600
 export FEDMSG_TRIAL_SECONDS
 
-LINTERS = ruff==0.17.6 mypy==2.4.1 types-six
+LINTERS = ruff==0.17.6 mypy==2.4.1 types-requests types-six
 TOX = tox>=4.11
 PEER = fedmsg==1.1.7 setuptools==81.0.0 pyOpenSSL==24.2.1 cryptography==43.0.3 \
 	moksha.hub pygments psutil click

@@ -9,7 +9,9 @@ VERSION = "1.2.0"
 # The one table of optional requirements.  Floors are what Debian 12 and the oldest supported
 # Python (3.10) can have; a ceiling is there only where a newer release is known to break.
 EXTRAS = {
-    "crypto": ["cryptography>=38", "pyOpenSSL>=23"],
+    # pyOpenSSL 23.3 is the first whose store takes cryptography's revocation lists, and
+    # cryptography 42 the first that tells times with their zone.
+    "crypto": ["cryptography>=42", "pyOpenSSL>=24", "requests>=2.28"],
     "commands": ["pygments>=2.14", "psutil>=5.9", "click>=8", "argcomplete>=2"],
     "stomp": ["stomp.py>=8.2,<10"],
     # moksha.hub imports pkg_resources, which setuptools 82 no longer has.
@@ -17,11 +19,12 @@ EXTRAS = {
     "irc": ["irc>=20"],
     "sql": ["SQLAlchemy>=1.4"],
     "srv": ["dnspython>=2"],
-    "web": ["starlette>=0.37", "uvicorn>=0.29"],
+    "web": ["starlette>=0.37", "uvicorn>=0.29", "websockets>=14"],
     "metrics": ["prometheus_client>=0.16"],
     "docs": ["Sphinx>=8"],
     "test": [
         "build>=1.2",
+        "cryptography>=38",
         "hypothesis>=6.100",
         "packaging>=23",
         "psycopg2-binary>=2.9.10",
@@ -81,13 +84,25 @@ setup(
     scripts=["scripts/fedmsg-config"],
     entry_points={
         "console_scripts": [
+            "fedmsg-check = fedmsg.commands.check:check",
+            "fedmsg-gateway = fedmsg.commands.gateway:gateway",
+            "fedmsg-hub = fedmsg.commands.hub:hub",
+            "fedmsg-keys = fedmsg.commands.keys:keys",
+            "fedmsg-announce = fedmsg.commands.announce:announce",
             "fedmsg-logger = fedmsg.commands.logger:logger",
             "fedmsg-relay = fedmsg.commands.relay:relay",
             "fedmsg-replay-server = fedmsg.commands.replay_server:replay_server",
             "fedmsg-signing-relay = fedmsg.commands.relay:signing_relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",
+            "fedmsg-trigger = fedmsg.commands.trigger:trigger",
+        ],
+        "fedmsg.meta": [
+            "announce = fedmsg.meta.announce:AnnounceProcessor",
+            "logger = fedmsg.meta.logger:LoggerProcessor",
         ],
         "moksha.consumer": [
+            "fedmsg-dummy = fedmsg.consumers.dummy:DummyConsumer",
+            "fedmsg-gateway = fedmsg.consumers.gateway:GatewayConsumer",
             "fedmsg-relay = fedmsg.consumers.relay:RelayConsumer",
         ],
     },

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from . import publishing, relaying, starting, tailing
+from . import publishing, reading, relaying, signing, signing_relay, starting, stomp, tailing
 from .measure import Result
 
 #: Takes "is this only a smoke run?".
@@ -25,6 +25,7 @@ class Bar:
         measure: makes the measurement.
         at_most: whether the limit is the largest figure allowed, else it is the smallest.
         old: the figure of fedmsg 1.1.7, empty where there is none.
+        missing: returns what has to be installed first, empty if nothing.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Bar:
     measure: Measurement
     at_most: bool = True
     old: str = ""
+    missing: Callable[[], str] = lambda: ""
 
     def holds(self, value: float) -> bool:
         """True if the figure is within the limit."""
@@ -55,6 +57,15 @@ BARS = (
         partial(tailing.measure, 1), old="1.22"),
     Bar("tail-500", "`tail_messages` 500 endpoints, 1 live: CPU / raw with one socket", "x", 1.3,
         partial(tailing.measure, 500), old="17"),
+    Bar("sign", "sign, RSA 2048, 1 KB: CPU / the key's `sign`", "x", 1.15, signing.sign, old="103"),
+    Bar("validate", "validate, RSA 2048, 1 KB, CRL: CPU / `verify` + one `dumps`", "x", 1.3,
+        signing.validate),
+    Bar("validate-large", "validate with 500 endpoints, 3,000 policy rows: CPU / with one", "x",
+        1.05, signing.validate_large),
+    Bar("publish-signed", "signed `publish` 2 KB: CPU / unsigned + the key's `sign`", "x", 1.3,
+        signing.publish, old="100"),
+    Bar("tail-validating", "validating tail 1 KB: CPU / tail, then `validate`", "x", 1.3,
+        signing.tail, old="13"),
     Bar("relay-rate", "relay, 1 KB burst, no limit: messages/s / `zmq.proxy`", "x", 0.9,
         partial(relaying.rate, 0), at_most=False, old="0.14"),
     Bar("relay-rate-limited", "relay, 1 KB burst, limit set: messages/s / `zmq.proxy`", "x", 0.7,
@@ -65,6 +76,12 @@ BARS = (
         partial(relaying.stalled, 0), old="15,300"),
     Bar("relay-stalled-limited", "relay, one subscriber stalled, 20,000 sent, limit 20,000",
         "lost", 0, partial(relaying.stalled, 20_000)),
+    Bar("signing-relay", "signing relay: messages/s / signatures/s of one core", "x", 1.25,
+        signing_relay.rate, at_most=False, old="0.01"),
+    Bar("meta-repr", "`make_processors` of 100, then 10,000 `msg2repr`: CPU / loop of patterns",
+        "x", 1.1, reading.measure, old="9"),
+    Bar("stomp-rate", "`publish` 100 B to RabbitMQ, confirmed: messages/s / stomp.py alone", "x",
+        0.7, partial(stomp.measure, _SMALL), at_most=False, missing=stomp.missing),
     Bar("import-time", "`import fedmsg` over bare Python: wall / `import zmq`", "x", 1.7,
         starting.import_time, old="4.5"),
     Bar("import-modules", "`import fedmsg`: modules beyond bare Python", "modules", 110,

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fedmsg._option import addresses
+from fedmsg._option import addresses, policy
 from fedmsg.exceptions import ConfigurationError, MissingDependency
 
 
@@ -21,6 +21,13 @@ def topic_pattern(config: Mapping[str, Any]) -> str:
     return rf"{prefix}\.{letters}"
 
 
+def needs_endpoints(config: Mapping[str, Any]) -> bool:
+    """True if ``endpoints`` may not be missing: neither DNS nor a STOMP broker stands for them."""
+    broker = config.get("stomp_uri") or config.get("stomp_broker")
+    brokered = broker and not config.get("zmq_enabled", True)
+    return not (brokered or config.get("srv_endpoints"))
+
+
 def complete_endpoints(config: dict[str, Any]) -> None:
     """Turn every value of ``endpoints`` into a list, and add what DNS knows.
 
@@ -28,6 +35,8 @@ def complete_endpoints(config: dict[str, Any]) -> None:
         ConfigurationError: ``endpoints`` is there and has a wrong form.
         MissingDependency: ``srv_endpoints`` is set, and dnspython is not installed.
     """
+    if not needs_endpoints(config):
+        config.setdefault("endpoints", {})
     if "endpoints" in config:
         if not isinstance(config["endpoints"], dict):
             raise ConfigurationError("The 'endpoints' config value must be a dict.")
@@ -39,6 +48,19 @@ def complete_endpoints(config: dict[str, Any]) -> None:
     if domains:
         domains = [domains] if isinstance(domains, str) else domains
         config.setdefault("endpoints", {}).update(srv_records(domains))
+
+
+def check_policy(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the same if ``routing_policy`` can be understood in one way only (crypto.md D12).
+
+    Raises:
+        ConfigurationError: a value is not a list of names.
+    """
+    try:
+        policy(config.get("routing_policy"))
+    except ValueError as error:
+        raise ConfigurationError(f"Invalid 'routing_policy' config value: {error}") from error
+    return config
 
 
 def srv_records(domains: Iterable[str]) -> dict[str, list[str]]:

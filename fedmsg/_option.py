@@ -87,6 +87,21 @@ def addresses(value: Any) -> dict[str, list[str]]:
 _SEQUENCES = (list, tuple, set, frozenset)
 
 
+def policy(value: Any) -> Any:
+    """Accept a dict of topic to a list, tuple or set of names, or None.
+
+    Raises:
+        ValueError: the value has another form; the text names the entry.
+    """
+    for topic, names in (mapping(value) or {}).items():
+        if not isinstance(topic, str):
+            raise ValueError(f"the topic {topic!r} must be a string")  # noqa: TRY004
+        # A string would contain every part of itself.
+        if not isinstance(names, _SEQUENCES) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"the value of {topic!r} must be a list of names, not {names!r}")
+    return value
+
+
 def _address_list(name: Any, entry: Any) -> list[str]:
     if not isinstance(name, str):
         raise ValueError(f"the name {name!r} must be a string")  # noqa: TRY004

@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import zmq
 
@@ -18,12 +18,13 @@ from .exceptions import FrameError, ValidationError
 
 if TYPE_CHECKING:
     from ._gaps import Gaps
+    from .transports.stomp_subscriber import StompSubscriber
     from .transports.subscriber import Subscriber
 
 Message = tuple[str, str, str, dict[str, Any]]
 
-BAD_SIGNATURE = "signature not valid"
-TOPIC_MISMATCH = "envelope topic differs"
+#: Of a message whose validation raised an error; others have reasons of their own.
+VALIDATION_FAILED = "validation failed with an error"
 
 #: Rejections reported in the log, a minute; all of them are counted.
 REPORTS_A_MINUTE = 60
@@ -42,6 +43,8 @@ class Tail:
     _tails: weakref.WeakSet[Any]
     _polled: weakref.WeakSet[Any]
     _reject_limit: RateLimit
+    #: Called with a line about each rejected message, at a bounded rate, in place of a warning.
+    on_rejected: Callable[[str], None] | None = None
 
     def tail_messages(
         self, topic: str = "", passive: bool = False, **kw: Any
@@ -58,7 +61,9 @@ class Tail:
             kw: ignored.
 
         Raises:
-            ValueError: zeromq is switched off; at the first iteration.
+            ValueError: zeromq is switched off and no STOMP broker is configured; at the first
+                iteration.
+            BrokerRefused: the STOMP broker does not let us in; while iterating.
             KeyError: the configuration has no ``endpoints``; at the first iteration.
         """
         tailing = _Tailing(self, topic, passive)
@@ -101,27 +106,27 @@ class Tail:
         """
         from . import crypto
 
-        config = {key: value for key, value in self.c.items() if key != "message"}
         try:
-            valid = crypto.validate(message, **config)
+            verdict = crypto.check_received(topic, message, **crypto.settings(self.c))
         except Exception:
             # Nothing that a message contains may end the loop.
             self.log.exception("validation failed with an error; the message is dropped")
-            valid = False
-        if not valid:
-            raise Rejected(message, BAD_SIGNATURE)
-        if message.get("topic") != topic:
-            raise Rejected(message, TOPIC_MISMATCH)
+            raise Rejected(message, VALIDATION_FAILED) from None
+        if not verdict.valid:
+            raise Rejected(message, verdict.reason)
 
     def _reject(self, error: ValidationError) -> None:
         """Count a message that was not acceptable, and say so at a bounded rate."""
-        reason = getattr(error, "reason", BAD_SIGNATURE)
+        reason = getattr(error, "reason", VALIDATION_FAILED)
         self.rejected[reason] += 1
         if not self._reject_limit.allow():
             return
         text = f"!! invalid message received: {_shown(error.msg)} ({reason})"
         if self._reject_limit.suppressed:
             text += f"; {self._reject_limit.suppressed} more were not shown"
+        if self.on_rejected is not None:
+            self.on_rejected(text)
+            return
         caller = sys._getframe(2)
         try:
             # Every text differs: the interpreter's memory of warnings shown would grow for ever,
@@ -147,20 +152,19 @@ class Tail:
 
         Names that do not resolve within ``timeout`` are left out, and malformed endpoints.
         """
-        from .transports import sources
+        from .transports import addresses, sources
 
+        bind = addresses.to_bind if passive else None
         self._needs_zmq()
         poller, subs = zmq.Poller(), {}
         pairs = transports.subscriber_options(self.c)
         timeout = self.c.get("timeout") or 0
         try:
-            for name, endpoint, address, host in sources.resolved(
-                self._endpoints(), timeout, passive
-            ):
+            for name, endpoint, address, host in sources.resolved(self._endpoints(), timeout, bind):
                 sock = sources.new_socket(self.context, [topic.encode("utf-8")], pairs)
                 subs[sock] = (name, endpoint)
                 self._polled.add(sock)
-                if sources.attach(sock, name, address, host, passive):
+                if sources.attach(sock, name, address, host, bind):
                     poller.register(sock, zmq.POLLIN)
                 else:
                     self._close_subs([subs.popitem()[0]])
@@ -216,7 +220,8 @@ class Tail:
         if not self.c.get("zmq_enabled", True):
             raise ValueError(
                 "fedmsg.tail_messages() is only available for zeromq.  Use the hub-consumer"
-                " approach for STOMP or AMQP support."
+                " approach for STOMP or AMQP support.  (Or set 'stomp_uri': messages are received"
+                " from a STOMP broker when 'zmq_enabled' is false.)"
             )
 
 
@@ -240,7 +245,7 @@ class _Tailing:
 
     def __init__(self, owner: Tail, topic: str, passive: bool) -> None:
         self._owner, self._topic, self._passive = owner, topic, passive
-        self._subscriber: Subscriber | None = None
+        self._subscriber: Subscriber | StompSubscriber | None = None
         self._generator: Any = None
 
     def start(self) -> Generator[Message, None, None]:
@@ -249,30 +254,21 @@ class _Tailing:
         return generator
 
     def _messages(self) -> Generator[Message, None, None]:
-        # Here, because programs that only publish need not pay for it at every start.
-        from .transports.subscriber import Subscriber
-
         owner = self._owner
-        owner._needs_zmq()
         if owner.context is None:
             return
         accept = owner._accepter()
         try:
-            self._subscriber = subscriber = Subscriber(
-                owner.context,
-                owner._endpoints(),
-                [self._topic.encode("utf-8")],
-                transports.subscriber_options(owner.c),
-                bind=self._passive,
-            )
+            self._subscriber = subscriber = self._subscribe()
         except zmq.ZMQError:
             if owner.context is None:  # destroyed meanwhile, by another thread
                 return
             raise
-        gaps = owner._gaps(accept, self._topic)
+        # A broker keeps by itself what a subscriber misses.
+        gaps = owner._gaps(accept, self._topic) if owner.c.get("zmq_enabled", True) else None
         try:
             if gaps is not None:
-                yield from gaps.messages(subscriber, owner.context)
+                yield from gaps.messages(cast("Subscriber", subscriber), owner.context)
                 return
             for name, endpoint, frames in subscriber.frames():
                 try:
@@ -284,7 +280,26 @@ class _Tailing:
         finally:
             subscriber.close()
 
-    def abandon(self) -> Subscriber | None:
+    def _subscribe(self) -> Subscriber | StompSubscriber:
+        # Here, because programs that only publish need not pay for it at every start.
+        from .transports import addresses
+        from .transports.subscriber import Subscriber
+
+        owner = self._owner
+        if not owner.c.get("zmq_enabled", True):
+            found = transports.stomp_tail(owner.c, self._topic)
+            if found is not None:
+                return found
+            owner._needs_zmq()
+        return Subscriber(
+            owner.context,
+            owner._endpoints(),
+            [self._topic.encode("utf-8")],
+            transports.subscriber_options(owner.c),
+            bind=addresses.to_bind if self._passive else None,
+        )
+
+    def abandon(self) -> object:
         """In a forked child: leave the sockets to the parent; return what must not be collected."""
         if self._subscriber is not None:
             self._subscriber.abandon()
@@ -296,9 +311,13 @@ class _Tailing:
             self._subscriber.stop()
         generator = self._generator()
         try:
-            if generator is not None:
+            # CPython 3.11 may crash if a generator is closed that runs in another thread, before
+            # it finds out that it does (its frame has no stack then).
+            running = generator is not None and generator.gi_running
+            if generator is not None and not running:
                 generator.close()
         except ValueError:
-            # It is running, in another thread: there it sees the stop and closes its sockets.
-            if self._subscriber is not None:
-                self._subscriber.wait_closed(1.0)
+            running = True
+        if running and self._subscriber is not None:
+            # In its own thread it sees the stop and closes its sockets.
+            self._subscriber.wait_closed(1.0)

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from fedmsg import options
-from fedmsg._derive import complete_endpoints, topic_pattern
+from fedmsg._derive import check_policy, complete_endpoints, needs_endpoints, topic_pattern
 from fedmsg._files import copy_config, execfile, read_config, search_path
 from fedmsg._lazy import LazyDict
 from fedmsg._loopback import environment_note, loopback, tell_loopback
@@ -146,7 +146,7 @@ def load_config(
 
     Raises:
         MissingEndpoints: no file has ``endpoints``.
-        ConfigurationError: a file does not exist, or ``endpoints`` has a wrong form.
+        ConfigurationError: no such file; ``endpoints`` or ``routing_policy`` has a wrong form.
         MissingConfigName: a file binds no ``config``.
         MissingDependency: ``srv_endpoints`` is set, and dnspython is not installed.
         SystemExit: ``print_config`` was asked for (status 0), or the command line is wrong (2).
@@ -187,10 +187,10 @@ def _load(
         sys.exit(0)
     if "topic_prefix_re" not in config and "topic_prefix" in config:
         config["topic_prefix_re"] = topic_pattern(config)
-    if "endpoints" not in config and not disable_defaults and not config.get("srv_endpoints"):
+    if "endpoints" not in config and not disable_defaults and needs_endpoints(config):
         raise _missing_endpoints(config, _find_files(filenames))
     complete_endpoints(config)
-    return config
+    return check_policy(config)
 
 
 def _assemble(
@@ -271,7 +271,7 @@ def for_init(kw: Mapping[str, Any]) -> Config:
         else:
             raise
     config.update(copy_config(kw))
-    return config
+    return check_policy(config)
 
 
 # -- conf --------------------------------------------------------------------------------------

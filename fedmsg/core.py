@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import six
 import zmq
 
-from . import encoding, envelope, replay, transports, utils
+from . import _signing, encoding, envelope, transports, utils
 from ._limits import RateLimit
 from ._tail import REPORTS_A_MINUTE, Tail
 from .exceptions import NoPublisher, ValidationError
@@ -64,6 +64,8 @@ class FedMsgContext(Tail):
         KeyError: a required key is missing.
         MissingRelay: ``active``, and there is no address of a relay.
         NoEndpointAvailable: every endpoint of ``name`` is taken.
+        MissingDependency: ``sign_messages``, and the libraries are not installed.
+        ConfigurationError: ``crypto_backend`` is not a backend.
     """
 
     def __init__(self, **config: Any) -> None:
@@ -71,6 +73,7 @@ class FedMsgContext(Tail):
 
         io_threads, active, _ = config["io_threads"], config["active"], config["post_init_sleep"]
         self.c = config
+        _signing.require(config)
         self.log = logging.getLogger("fedmsg.core")
         self.hostname = socket.gethostname().split(".", 1)[0]
         self._pid = os.getpid()
@@ -143,6 +146,8 @@ class FedMsgContext(Tail):
             RelayUnavailable: the built-in set-up is used and no relay runs; an OSError.
             StoreError: the ``persistent_store`` failed; an OSError.
             KeyError: ``sign_messages`` is set and no certificate is named for this publisher.
+            ConfigurationError: its key or certificate is not what it should be; a ValueError.
+            OSError: its key or certificate cannot be read.
         """
         topic = topic or "unspecified"
         modname = modname or utils.guess_calling_module(default="fedmsg") or "fedmsg"
@@ -160,9 +165,8 @@ class FedMsgContext(Tail):
             envelope.uuid4(os.urandom(16)),
             utils.get_username(),
         )
-        store = replay.open_store(config.get("persistent_store"))
-        if store or config.get("sign_messages"):
-            message = self._store_and_sign(message, store)
+        if config.get("persistent_store") or config.get("sign_messages"):
+            message = _signing.store_and_sign(message, config, self.hostname)
         if pre_fire_hook is not None:
             pre_fire_hook(message)
         body = encoding.dumps(message)
@@ -170,54 +174,13 @@ class FedMsgContext(Tail):
             self._warn_unusual(topic, body)
         if self._transport is None:
             raise self._no_publisher()
-        self._transport.send(topic.encode("utf-8"), body.encode("ascii"))
+        msg_id = message.get("msg_id", "")
+        self._transport.send(topic.encode("utf-8"), body.encode("ascii"), msg_id)
 
     def send_message(self, topic: Any = None, msg: Any = None, modname: Any = None) -> None:
         """Old name of :meth:`publish`."""
         warnings.warn(".send_message is deprecated. Use .publish", DeprecationWarning, stacklevel=2)
         return self.publish(topic, msg, modname)
-
-    def _store_and_sign(self, message: dict[str, Any], store: Any) -> dict[str, Any]:
-        """Number, sign and keep the message (core.md 2.3, steps 6 to 7)."""
-        signing, updates = self.c.get("sign_messages"), hasattr(store, "update")
-        # First, so that without one nothing is stored.
-        credential = self._credential() if signing else {}
-        if store and updates:
-            message = store.add(message)
-        if signing:
-            with replay.discarded_unless_signed(store, message):
-                message = self._sign(message, credential)
-        if store and updates:
-            store.update(message)
-        elif store:
-            message = store.add(message)
-        if not isinstance(message, dict):
-            raise TypeError(f"the persistent_store or the signer returned {message!r}, not a dict")
-        return message
-
-    def _sign(self, message: dict[str, Any], credential: dict[str, Any]) -> dict[str, Any]:
-        from . import crypto
-
-        config = {key: value for key, value in self.c.items() if key != "message"}
-        return crypto.sign(message, **{**config, **credential})
-
-    def _credential(self) -> dict[str, Any]:
-        """Return the keys that tell the signer what to sign with.
-
-        Raises:
-            KeyError: ``certnames`` or ``gpg_keys`` has no entry for this publisher.
-        """
-        config = self.c
-        if config.get("crypto_backend") == "gpg":
-            key = config.get("gpg_signing_key") or config["gpg_keys"][self.hostname]
-            return {"gpg_signing_key": key}
-        if "cert_prefix" in config:
-            index = f"{config['cert_prefix']}.{self.hostname}"
-        elif config.get("name") == "relay_inbound":
-            index = f"shell.{self.hostname}"
-        else:
-            index = str(config.get("name"))
-        return {"certname": config["certnames"][index]}
 
     def _warn_unusual(self, topic: str, body: str) -> None:
         """Log what subscribers outside Python cannot read, or will reject."""

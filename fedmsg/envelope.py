@@ -127,11 +127,7 @@ def decode_body(raw: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise FrameError(BAD_BODY_UTF8, str(error)) from None
     try:
-        if text[:1] == "{":
-            message, end = _parse(text)
-            if end == len(text):
-                return message  # type: ignore[no-any-return]
-        message = json.loads(text)
+        message = parse(text)
     except RecursionError:
         raise FrameError(TOO_DEEP) from None
     except ValueError as error:
@@ -139,3 +135,17 @@ def decode_body(raw: bytes) -> dict[str, Any]:
     if type(message) is not dict:
         raise FrameError(NOT_AN_OBJECT, type(message).__name__)
     return message
+
+
+def parse(text: str) -> Any:
+    """Return the value of a JSON text; faster than ``json.loads`` for an object without blanks.
+
+    Raises:
+        ValueError: it is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    if text[:1] == "{":
+        value, end = _parse(text)
+        if end == len(text):
+            return value
+    return json.loads(text)

@@ -18,6 +18,7 @@ from fedmsg._option import (
     boolean,
     integer,
     mapping,
+    policy,
     real,
     text,
     text_or_list,
@@ -69,9 +70,6 @@ _IRC_COLOURS = {
     "buildsys": "yellow",
     "planet": "light green",
 }
-
-_CA_URL = "https://fedoraproject.org/fedmsg/ca.crt"
-_CRL_URL = "https://fedoraproject.org/fedmsg/crl.pem"
 
 
 def _section(title: str, *rows: Option) -> tuple[Option, ...]:
@@ -147,15 +145,18 @@ _ROWS: list[Option] = [
           ["x509"], fallback=None, check=L),
         O("ssldir", "directory of <certname>.key and <certname>.crt", "/etc/pki/fedmsg", check=S),
         O("crl_location", "path or https URL of the revocation list; None = no list",
-          None, fallback=_CRL_URL, check=S),
+          None, check=S),
         O("crl_cache", "deprecated, never read", None, check=S),
-        O("crl_cache_expiry", "never read", 3600, check=I, unit="seconds"),
-        O("ca_cert_location", "path or https URL of the CA certificates",
-          "/etc/pki/fedmsg/ca.crt", fallback=_CA_URL, check=S),
+        O("crl_cache_expiry", "age at which a list from a URL is loaded again, 0 = never",
+          3600, check=I, unit="seconds"),
+        O("ca_cert_location", "path or https URL of the CA; the first certificate there is the "
+          "trust anchor; when absent, ca.crt in ssldir", "/etc/pki/fedmsg/ca.crt", check=S),
         O("ca_cert_cache", "deprecated, never read", None, check=S),
-        O("ca_cert_cache_expiry", "never read", 0, check=I, unit="seconds"),
+        O("ca_cert_cache_expiry", "age at which a CA from a URL is loaded again, 0 = never",
+          0, check=I, unit="seconds"),
         O("certnames", "<service>.<host> to file stem in ssldir", {}, check=D),
-        O("routing_policy", "full topic to the certificate names that may send it", {}, check=D),
+        O("routing_policy", "full topic to the certificate names that may send it",
+          {}, check=policy),
         O("routing_nitpicky", "reject topics that routing_policy does not list", False, check=B),
     ),
     *_section(
@@ -181,10 +182,11 @@ _ROWS: list[Option] = [
     *_section(
         "STOMP",
         O("stomp_uri", "host:port[,host:port...], tried in turn", None, check=S),
-        O("stomp_user", "login; guest if the key is absent", None, check=S),
-        O("stomp_pass", "password; guest if the key is absent", None, check=S),
-        O("stomp_ssl_crt", "certificate file; TLS needs this and the key", None, check=S),
-        O("stomp_ssl_key", "key file; TLS needs this and the certificate", None, check=S),
+        O("stomp_user", "login name", None, fallback="guest", check=S),
+        O("stomp_pass", "its password", None, fallback="guest", check=S),
+        O("stomp_ssl_crt", "file with the client's certificate; goes with the key; TLS is on",
+          None, check=S),
+        O("stomp_ssl_key", "file with its key", None, check=S),
     ),
     *_section(
         "Consumers",
@@ -201,6 +203,21 @@ _ROWS: list[Option] = [
           fallback=0, check=I, unit="subscriptions"),
     ),
     *_section(
+        "Consumers",
+        O("queue_limit", "messages that wait for one consumer, 0 = no limit",
+          fallback=10000, check=I, unit="messages"),
+        O("queue_wait", "time for which a full queue holds up the hub; then what comes for this "
+          "consumer is dropped until it takes again", fallback=5.0, check=F, unit="seconds"),
+        O("retries", "attempts after the first for a message that a consumer failed on",
+          fallback=0, check=I, unit="attempts"),
+        O("retry_delay", "time before the first of them; each next waits twice as long, at most "
+          "a minute", fallback=1.0, check=F, unit="seconds"),
+        O("stop_timeout", "time that a hub which is told to stop gives to what is queued",
+          fallback=10.0, check=F, unit="seconds"),
+        O("dead_letter_file", "JSON lines: the messages that a consumer failed on for good",
+          check=S),
+    ),
+    *_section(
         "Endpoints",
         O("relay_outage_limit", "messages kept while the relay is away, 0 = no limit",
           fallback=100000, check=I, unit="messages"),
@@ -212,6 +229,25 @@ _ROWS: list[Option] = [
           "anything was missed, 0 = never", fallback=0.0, check=F, unit="seconds"),
         O("replay_limit", "a replay server refuses to answer with more at once",
           fallback=10000, check=I, unit="messages"),
+    ),
+    *_section(
+        "STOMP",
+        O("stomp_destination", "where a topic that does not begin with / is sent",
+          fallback="/topic/{topic}", check=S),
+        O("stomp_vhost", "virtual host of the broker", fallback="/", check=S),
+        O("stomp_ssl", "encrypt; when absent, if a certificate or stomp_ssl_ca is given", check=B),
+        O("stomp_ssl_ca", "file with the authorities that may certify the broker; when absent, "
+          "the system's", check=S),
+        O("stomp_ssl_verify", "check the broker's certificate, and that it is for the host of "
+          "stomp_uri", fallback=True, check=B),
+        O("stomp_timeout", "longest wait for a connection, for its answer, and for a send to move "
+          "on", fallback=10.0, check=F, unit="seconds"),
+        O("stomp_window", "messages that may be sent and not yet confirmed by the broker",
+          fallback=1000, check=I, unit="messages"),
+        O("stomp_window_timeout", "how long publish waits while that many are unconfirmed, before "
+          "it raises an error", fallback=10.0, check=F, unit="seconds"),
+        O("stomp_subscribe_headers", "more headers of a subscription, such as those that make it "
+          "durable", check=D),
     ),
     # Options without a default, used as they come.
     *_section(
@@ -244,10 +280,11 @@ _ROWS: list[Option] = [
     *_section(
         "STOMP",
         O("stomp_broker", "host, used without stomp_uri"),
-        O("stomp_port", "port that goes with stomp_broker", fallback=61613),
-        O("stomp_heartbeat", "heart-beat offered; the larger of both sides' counts",
-          fallback=0, unit="milliseconds"),
-        O("stomp_delay", "first delay before connecting again", fallback=0.1, unit="seconds"),
+        O("stomp_port", "port that goes with stomp_broker", fallback=61613, check=I),
+        O("stomp_heartbeat", "heart-beat offered both ways; the larger of both sides' counts, "
+          "0 = off", fallback=10000, check=I, unit="milliseconds"),
+        O("stomp_delay", "first delay before connecting again; it doubles, up to a minute",
+          fallback=0.1, check=F, unit="seconds"),
         O("stomp_queue", "one subscription in place of all topics of the consumers"),
         O("stomp_ack_mode", "ack mode of the subscription; auto sends no acks", fallback="auto"),
         O("stomp_send_explicit_nacks", "answer a failed message with NACK, not with silence",
@@ -275,9 +312,12 @@ _ROWS: list[Option] = [
         O("moksha.monitoring.socket.mode", "octal text such as '0660', for an ipc:// socket"),
         O("moksha.livesocket.backend", "websocket: start a websocket server", fallback="amqp"),
         O("moksha.livesocket.websocket.port", "port of that server", fallback=0),
-        O("moksha.livesocket.websocket.interface", "address it listens on", fallback=""),
+        O("moksha.livesocket.websocket.interface", "address it listens on; empty: all of them",
+          fallback=""),
         O("moksha.livesocket.websocket.client2server", "accept messages from browsers",
           fallback=False),
+        O("moksha.livesocket.websocket.origins", "list of the sites whose pages may connect; "
+          "when absent, any"),
     ),
 ]
 # fmt: on

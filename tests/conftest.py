@@ -21,25 +21,36 @@ import pytest
 import zmq
 from databases import database_url, postgres, sql_store  # noqa: F401
 from fixtures import (  # noqa: F401
+    clock,
     feeder,
     listen,
     listener,
     make_context,
+    openssl,
     peer,
+    pki,
     publisher,
     relay,
     replay_server,
     stalled,
 )
+from gpg_parts import gpg_keys  # noqa: F401
 
 import fedmsg
 import fedmsg._loopback
 import fedmsg.config
 import fedmsg.replay
+from fedmsg._limits import RateLimit
 
 #: Longest wait for something that should happen at once, seconds.
 DEADLINE = 20.0
 _given_ports: set[int] = set()
+_MEMORIES = {
+    "policy": ["_reported"],
+    "utils": ["_cached_certificates", "_sources", "_entries"],
+    "x509_ng": ["_trusts", "_announced", "_told"],
+    "_credential": ["_known"],
+}
 _leaked: set[threading.Thread] = set()
 
 
@@ -75,7 +86,7 @@ def new_address() -> str:
     return f"tcp://127.0.0.1:{new_port()}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def port() -> Callable[[], int]:
     """A function that returns a free port."""
     return new_port
@@ -122,6 +133,11 @@ def _reset() -> None:
     fedmsg.config.conf._loaded = False
     fedmsg._remembered = ({}, 0)
     fedmsg._loopback._told = False
+    _reset_crypto()
+    meta = sys.modules.get("fedmsg.meta")
+    if meta is not None:
+        meta.processors = meta.ProcessorsNotInitialized()
+        meta.failures._limits.clear()
     while fedmsg.replay._stores:
         fedmsg.replay._stores.popitem()[1].engine.dispose()
     for name in ("fedmsg", "moksha"):  # commands set them up for streams of the test
@@ -129,6 +145,24 @@ def _reset() -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
+
+
+def _reset_crypto() -> None:
+    """Forget what the loaded modules of fedmsg.crypto remember."""
+    names = [name for name in sys.modules if name.startswith("fedmsg.crypto")]
+    loaded = {name.rpartition(".")[2]: sys.modules[name] for name in names}
+    if "crypto" in loaded:
+        loaded["crypto"]._implementation = loaded["crypto"]._validate_implementations = None
+        loaded["crypto"].rejections.clear()
+    if "x509_ng" in loaded:
+        loaded["x509_ng"]._latest = (None, None)
+    for module, names in _MEMORIES.items():
+        for name in names if module in loaded else ():
+            getattr(loaded[module], name).clear()
+    for module in loaded.values():
+        for value in vars(module).values():
+            if isinstance(value, RateLimit):
+                value._until = 0.0
 
 
 def _our_threads() -> set[threading.Thread]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -85,6 +88,54 @@ def feeder(zmq_context):
         return sock
 
     return connect
+
+
+@pytest.fixture
+def pki(tmp_path):
+    """A CA, a revocation list and a certificate in a directory; see tests/pki.py."""
+    from pki import Pki
+
+    return Pki(tmp_path / "pki")
+
+
+class Clock:
+    """The clocks of fedmsg.crypto, moved by hand."""
+
+    def __init__(self):
+        self.ahead = 0.0
+        self.fixed = None
+
+    def now(self):
+        return (time.time() if self.fixed is None else self.fixed) + self.ahead
+
+    def elapsed(self):
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Let time pass: ``clock.ahead += seconds``; or stand still at ``clock.fixed``."""
+    found = Clock()
+    monkeypatch.setattr("fedmsg.crypto.utils.now", found.now)
+    monkeypatch.setattr("fedmsg.crypto.utils.elapsed", found.elapsed)
+    return found
+
+
+@pytest.fixture
+def openssl():
+    """A function that runs the openssl command."""
+    program = shutil.which("openssl")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no command openssl")
+        pytest.skip("there is no command openssl")
+
+    def run(*arguments, **settings):
+        return subprocess.run(
+            [program, *map(str, arguments)], check=True, capture_output=True, timeout=60, **settings
+        ).stdout
+
+    return run
 
 
 @pytest.fixture

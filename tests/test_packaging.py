@@ -27,13 +27,27 @@ EXTRAS = {
     "stomp", "test", "web",
 }  # fmt: skip
 SCRIPTS = {
+    "fedmsg-check": "fedmsg.commands.check:check",
+    "fedmsg-gateway": "fedmsg.commands.gateway:gateway",
+    "fedmsg-hub": "fedmsg.commands.hub:hub",
+    "fedmsg-keys": "fedmsg.commands.keys:keys",
+    "fedmsg-announce": "fedmsg.commands.announce:announce",
     "fedmsg-logger": "fedmsg.commands.logger:logger",
     "fedmsg-relay": "fedmsg.commands.relay:relay",
     "fedmsg-replay-server": "fedmsg.commands.replay_server:replay_server",
     "fedmsg-signing-relay": "fedmsg.commands.relay:signing_relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",
+    "fedmsg-trigger": "fedmsg.commands.trigger:trigger",
 }
-CONSUMERS = {"fedmsg-relay": "fedmsg.consumers.relay:RelayConsumer"}
+CONSUMERS = {
+    "fedmsg-dummy": "fedmsg.consumers.dummy:DummyConsumer",
+    "fedmsg-gateway": "fedmsg.consumers.gateway:GatewayConsumer",
+    "fedmsg-relay": "fedmsg.consumers.relay:RelayConsumer",
+}
+PROCESSORS = {
+    "announce": "fedmsg.meta.announce:AnnounceProcessor",
+    "logger": "fedmsg.meta.logger:LoggerProcessor",
+}
 BANNED = re.compile(r"\b(kitchen|pkg_resources|distutils|M2Crypto|m2ext)\b")
 IMPORT_OF_BANNED = re.compile(
     r"^\s*(?:import|from)\s+(?:kitchen|pkg_resources|distutils|M2Crypto|m2ext)\b", re.MULTILINE
@@ -202,10 +216,10 @@ def _is_source(path: Path) -> bool:
 
 @pytest.mark.timeout(240)
 def test_entry_points_of_the_wheel(built: Built) -> None:
-    """The wheel declares the commands and the consumers, without tying them to an extra."""
+    """The wheel declares commands, processors and consumers, without tying them to an extra."""
     names = set(re.findall(r"^\[(.+)\]$", built.entry_points, re.MULTILINE))
-    assert names == {"console_scripts", "moksha.consumer"}
-    found = dict(re.findall(r"^(\S+) = (\S+)$", built.entry_points.partition("[moksha")[0], re.M))
+    assert names == {"console_scripts", "fedmsg.meta", "moksha.consumer"}
+    found = dict(re.findall(r"^(\S+) = (\S+)$", built.entry_points.partition("[fedmsg.")[0], re.M))
     assert found == SCRIPTS
 
 
@@ -214,7 +228,12 @@ def _installed(group: str) -> Iterator[metadata.EntryPoint]:
 
 
 @pytest.mark.parametrize(
-    ("group", "expected"), [("console_scripts", SCRIPTS), ("moksha.consumer", CONSUMERS)]
+    ("group", "expected"),
+    [
+        ("console_scripts", SCRIPTS),
+        ("fedmsg.meta", PROCESSORS),
+        ("moksha.consumer", CONSUMERS),
+    ],
 )
 def test_entry_points_load(group: str, expected: dict[str, str]) -> None:
     """Every installed entry point loads the object that its module has under that name."""

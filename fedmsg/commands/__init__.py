@@ -15,8 +15,16 @@ from typing import Any
 
 import fedmsg.config
 from fedmsg.exceptions import FedmsgError, MissingEndpoints
+from fedmsg.transports import as_list
 
-__all__ = ["BaseCommand", "dictConfig", "guarded", "join_endpoints", "run_command"]
+__all__ = [
+    "BaseCommand",
+    "dictConfig",
+    "guarded",
+    "join_endpoints",
+    "run_command",
+    "subscribe_to_all",
+]
 
 _EXTRAS = {
     "OpenSSL": "crypto",
@@ -182,3 +190,9 @@ def _discard_stdout() -> None:
 def join_endpoints(value: str | Sequence[str]) -> str:
     """Return the comma list of addresses that the hub expects, from one address or several."""
     return value if isinstance(value, str) else ",".join(value)
+
+
+def subscribe_to_all(config: dict[str, Any]) -> None:
+    """Have the hub connect to every address in ``endpoints``."""
+    lists = [as_list(value) for value in config.get("endpoints", {}).values()]
+    config["zmq_subscribe_endpoints"] = ",".join(each for found in lists for each in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -41,3 +41,37 @@ class TopicFilter:
 
     def __call__(self, topic: str) -> bool:
         return not self._exclude.search(topic) and bool(self._include.search(topic))
+
+
+class WordFilter:
+    """Tells whether a message concerns one of ``--users`` and one of ``--packages``.
+
+    Processors must have been made if there is any.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+        self._wanted = {
+            option: wanted for option in ("users", "packages") if (wanted := _names(config, option))
+        }
+
+    def __call__(self, message: dict[str, Any]) -> bool:
+        return all(
+            not wanted.isdisjoint(self._found(option, message))
+            for option, wanted in self._wanted.items()
+        )
+
+    def _found(self, option: str, message: dict[str, Any]) -> Iterable[Any]:
+        from fedmsg import meta
+        from fedmsg.meta.failures import safely
+
+        function = meta.msg2usernames if option == "users" else meta.msg2packages
+        found: Iterable[Any] = safely(
+            lambda msg, **kw: set(function(msg, **kw)), message, set(), self._config
+        )
+        return found
+
+
+def _names(config: Mapping[str, Any], option: str) -> set[str]:
+    """Return the names of a comma list."""
+    return {name.strip() for name in (config.get(option) or "").split(",")} - {""}

@@ -9,7 +9,8 @@ from typing import Any
 
 import fedmsg
 from fedmsg.commands import BaseCommand, run_command
-from fedmsg.exceptions import FedmsgError, RelayUnavailable
+from fedmsg.commands.sending import through_relay
+from fedmsg.exceptions import FedmsgError
 
 __all__ = ["LoggerCommand", "logger"]
 
@@ -101,23 +102,12 @@ class LoggerCommand(BaseCommand):
             RelayUnavailable: no relay answered, or it went away and did not come back.
             FedmsgError: the input is not JSON; nothing of that document was sent.
         """
-        self.config["active"] = True
-        self.config["name"] = "relay_inbound"
-        self.config["relay_required"] = True
         hook = {"pre_fire_hook": _print_id} if self.config.get("print_id") else {}
-        context = fedmsg.init(**self.config)
-        try:
+        with through_relay(self.config):
             for msg in self._messages():
                 fedmsg.publish(
                     topic=self.config["topic"], msg=msg, modname=self.config["modname"], **hook
                 )
-            left = context.flush(self.config.get("zmq_linger", 1000) / 1000)
-            if left:
-                raise RelayUnavailable(
-                    f"{left} messages were not sent: the relay went away; start 'fedmsg-relay'"
-                )
-        finally:
-            fedmsg.destroy()
         return None
 
     def _messages(self) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pprint
 import re
 import sys
@@ -10,25 +11,38 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from fedmsg import encoding, utils
+from fedmsg._limits import RateLimit
 from fedmsg.exceptions import MissingDependency
 
 Render = Callable[[dict[str, Any]], "str | None"]
 
+_log = logging.getLogger("fedmsg.commands")
 _CREDENTIALS = ("signature", "certificate")
-#: Everything that a terminal would obey; a message must not move the cursor or set a title.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: Everything that a terminal would obey; a message must not move the cursor or set a title, nor
+#: change the order in which text is read.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+#: What a cow says at most, characters; cowsay is slow.
+_COWSAY_LENGTH = 2000
+_cowless = RateLimit()
 
 
 def choose(config: Mapping[str, Any]) -> Render:
     """Return the function that turns a message into text, None for nothing to show.
 
     Args:
-        config: of the several ways that it asks for, the last of ``json``, default, ``pretty``,
-            ``really_pretty`` and ``query`` is used.
+        config: of the several ways that it asks for, the last of default, ``json``, ``pretty``,
+            ``really_pretty``, ``query``, ``terse`` and ``cowsay`` is used.  The last two need
+            the processors of :mod:`fedmsg.meta`.
 
     Raises:
         MissingDependency: ``really_pretty`` needs Pygments.
     """
+    if config.get("cowsay"):
+        return lambda message: _record("\n" + _cowsay(_words(config, message, "msg2subtitle")))
+    if config.get("terse"):
+        return lambda message: _record(
+            "\n" + without_control(_words(config, message, "msg2repr"), keep="")
+        )
     if config.get("query"):
         return lambda message: _record(_query(_readable(config, message), config["query"]))
     if config.get("really_pretty"):
@@ -51,9 +65,13 @@ def write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def without_control(text: str) -> str:
-    """Return text with control characters shown as escapes; tab and line feed stay."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+def without_control(text: str, keep: str = "\t\n") -> str:
+    """Return text with control characters, but those to keep, shown as escapes."""
+
+    def shown(match: re.Match[str]) -> str:
+        return match[0] if match[0] in keep else match[0].encode("unicode_escape").decode()
+
+    return _CONTROL.sub(shown, text)
 
 
 def _record(text: str) -> str | None:
@@ -81,6 +99,31 @@ def _readable(config: Mapping[str, Any], message: dict[str, Any]) -> dict[str, A
 def _query(message: dict[str, Any], query: str) -> str:
     values = utils.dict_query(message, query).values()
     return without_control(", ".join(str(value) for value in values))
+
+
+def _words(config: Mapping[str, Any], message: dict[str, Any], name: str) -> str:
+    """Return what processors say about a message; the message itself if they fail, or say nothing.
+
+    Args:
+        config: the configuration.
+        message: the message.
+        name: of the function in :mod:`fedmsg.meta`.
+    """
+    from fedmsg import meta
+    from fedmsg.meta.failures import safely
+
+    function = getattr(meta, name)
+    words: str = safely(lambda msg, **kw: str(function(msg, **kw) or ""), message, "", config)
+    return words if words.strip(" -") else repr(_public(message))
+
+
+def _cowsay(text: str) -> str:
+    """Return a cow that says something, the text alone without the program."""
+    shortened = text if len(text) <= _COWSAY_LENGTH else text[:_COWSAY_LENGTH] + "..."
+    output, error = utils.cowsay_output(without_control(shortened))
+    if not output and _cowless.allow():
+        _log.warning("cowsay: %s", error.decode("utf-8", "backslashreplace").strip())
+    return output.decode("utf-8", "replace").rstrip() or without_control(shortened, keep="")
 
 
 def _wants_colour(choice: str) -> bool:

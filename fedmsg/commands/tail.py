@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
-import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import fedmsg
-from fedmsg.commands import BaseCommand, rendering, run_command
-from fedmsg.commands.filters import TopicFilter, number_above_zero, pattern
-from fedmsg.core import FedMsgContext
+from fedmsg.commands import BaseCommand, listening, rendering, run_command
+from fedmsg.commands.filters import TopicFilter, WordFilter, number_above_zero
 
 __all__ = ["TailCommand", "tail"]
+
+_NEED_PROCESSORS = ("users", "packages", "terse", "cowsay")
 
 
 class TailCommand(BaseCommand):
     """
     Show the messages of the bus as they arrive.
 
-    Listens to every address in 'endpoints'.  Ctrl-C or SIGTERM ends it with status 0.
+    Listens to every address in 'endpoints'.  What is rejected is named on standard error, with the
+    reason, and counted at the end.  Ctrl-C or SIGTERM ends it with status 0.
 
     Examples:
 
         fedmsg-tail --pretty
         fedmsg-tail --topic=org.fedoraproject.prod.git --query=msg.commit.summary
+        fedmsg-tail --terse --users=ralph,lmacken
+        fedmsg-tail --cowsay --packages=kernel
         fedmsg-tail --json | jq .topic
         fedmsg-tail --json --count=1 --for=10 || echo "nothing happened within 10 seconds"
     """
@@ -34,27 +37,7 @@ class TailCommand(BaseCommand):
     name = "fedmsg-tail"
     logs_to_stderr = True
     extra_args = [
-        (["--topic"], {"dest": "topic", "default": "", "help": "beginning of the topics wanted"}),
-        (
-            ["--exclude"],
-            {
-                "dest": "exclusive_regexp",
-                "metavar": "REGEXP",
-                "default": "_heartbeat",
-                "type": pattern,
-                "help": "leave out topics that match",
-            },
-        ),
-        (
-            ["--include"],
-            {
-                "dest": "inclusive_regexp",
-                "metavar": "REGEXP",
-                "default": "^((?!_heartbeat).)*$",
-                "type": pattern,
-                "help": "show only topics that match",
-            },
-        ),
+        *listening.OPTIONS,
         (
             ["--query"],
             {
@@ -92,12 +75,66 @@ class TailCommand(BaseCommand):
             },
         ),
         (
+            ["--terse"],
+            {
+                "dest": "terse",
+                "action": "store_true",
+                "default": False,
+                "help": "one line in words, by the installed processors",
+            },
+        ),
+        (
+            ["--cowsay"],
+            {
+                "dest": "cowsay",
+                "action": "store_true",
+                "default": False,
+                "help": "let a cow say it (needs the program cowsay)",
+            },
+        ),
+        (
+            ["--users"],
+            {
+                "dest": "users",
+                "metavar": "USERS",
+                "default": None,
+                "help": "show only what concerns one of these users, separated by commas",
+            },
+        ),
+        (
+            ["--packages"],
+            {
+                "dest": "packages",
+                "metavar": "PACKAGES",
+                "default": None,
+                "help": "show only what concerns one of these packages, separated by commas",
+            },
+        ),
+        (
             ["--color"],
             {
                 "dest": "color",
                 "choices": ["auto", "always", "never"],
                 "default": "auto",
                 "help": "colours of --really-pretty; auto: on a terminal",
+            },
+        ),
+        (
+            ["--validate"],
+            {
+                "dest": "validate_signatures",
+                "action": "store_true",
+                "default": False,
+                "help": "show only messages whose signature is valid",
+            },
+        ),
+        (
+            ["--no-validate"],
+            {
+                "dest": "validate_signatures",
+                "action": "store_false",
+                "default": False,
+                "help": "show all messages, whatever the configuration says",
             },
         ),
         (
@@ -124,16 +161,21 @@ class TailCommand(BaseCommand):
 
     def run(self) -> int | None:
         """Print messages until a signal, ``--count`` or ``--for`` ends it."""
-        config = self.config
-        config.update(publish_endpoint=None, timeout=0, name="relay_inbound", mute=True)
+        config = listening.muted(self.config)
         render = rendering.choose(config)
-        accept = TopicFilter(config)
+        accept, concerns = TopicFilter(config), WordFilter(config)
+        if any(config.get(option) for option in _NEED_PROCESSORS):
+            from fedmsg import meta
+
+            meta.make_processors(**config)
         count = config.get("count")
         shown = 0
         context = fedmsg.init(**config)
-        with _ending(context, config.get("seconds")):
-            for _name, _endpoint, topic, message in self._tail():
-                if not accept(topic):
+        context.on_rejected = _complain
+        ending = listening.ending(context, config.get("seconds"))
+        with ending, _counting(context.rejected):
+            for _name, _endpoint, topic, message in listening.messages(config):
+                if not accept(topic) or not concerns(message):
                     continue
                 text = self._rendered(render, message)
                 if text is None:
@@ -153,30 +195,20 @@ class TailCommand(BaseCommand):
             self.log.warning("a message cannot be shown: %s", error)
             return None
 
-    def _tail(self) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-        # A star is what consumers write behind a prefix; on the wire there are only prefixes.
-        config = {**self.config, "topic": self.config["topic"].replace("*", "")}
-        return fedmsg.tail_messages(**config)
+
+def _complain(text: str) -> None:
+    rendering.write(sys.stderr, f"fedmsg-tail: {rendering.without_control(text)}")
 
 
 @contextlib.contextmanager
-def _ending(context: FedMsgContext, seconds: float | None) -> Iterator[None]:
-    """End the listening after so many seconds, if any, and cleanly at SIGTERM."""
-    timer = threading.Timer(seconds, context.destroy) if seconds is not None else None
-    if timer is not None:
-        timer.daemon = True
-        timer.start()
-    before: Any = None
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread:
-        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+def _counting(rejected: Counter[str]) -> Iterator[None]:
+    """At the end, tell how many messages were rejected, by reason."""
     try:
         yield
     finally:
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, before)
-        if timer is not None:
-            timer.cancel()
+        if rejected:
+            counts = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common())
+            _complain(f"rejected: {counts}")
 
 
 def tail() -> int | None:

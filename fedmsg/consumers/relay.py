@@ -16,10 +16,7 @@ class RelayConsumer(FedmsgConsumer):
 
     config_key = "fedmsg.consumers.relay.enabled"
     topic = "*"
-
-    def __init__(self, hub: Any) -> None:
-        super().__init__(hub)
-        self.validate_signatures = False
+    validate_signatures = False
 
     def consume(self, msg: dict[str, Any]) -> None:
         """Send one message through the hub."""
@@ -35,7 +32,7 @@ class SigningRelayConsumer(RelayConsumer):
 
     def __init__(self, hub: Any) -> None:
         super().__init__(hub)
-        certname = hub.config.get("certnames", {}).get("signing_relay")
+        certname = (hub.config.get("certnames") or {}).get("signing_relay")
         if certname is None:
             log.error(
                 "The signing relay requires that the certificate name is in the "

@@ -1,36 +1,309 @@
-"""Signing and validation.
+"""Signing messages, and telling which of those that arrive may be believed.
 
-Not in this version: it fails closed.  A publisher that is told to sign raises, and a subscriber
-that is told to validate accepts nothing.
+Messages are public; what a signature gives is that they come from who they say.  Everything here
+fails closed: what cannot be checked is rejected, with a reason (:mod:`fedmsg.crypto.verdict`).
+Specification: crypto.md 2.
+
+Attributes:
+    rejections: rejected messages of this process, counted by reason.
 """
 
 from __future__ import annotations
 
 import copy
+import importlib
 import logging
+import os
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..exceptions import MissingDependency
+from .._limits import RateLimit
+from ..exceptions import ConfigurationError, MissingDependency
+from . import verdict as v
+from .verdict import Verdict
+
+__all__ = [
+    "Verdict",
+    "check",
+    "check_received",
+    "init",
+    "prepare",
+    "rejections",
+    "settings",
+    "sign",
+    "strip_credentials",
+    "validate",
+    "validate_signed_by",
+]
 
 _log = logging.getLogger("fedmsg.crypto")
 
+_BACKENDS = ("x509", "gpg")
+_SUBMODULES = (*_BACKENDS, "utils", "x509_ng")
 
-def sign(message: dict[str, Any], **config: Any) -> dict[str, Any]:
-    """Refuse to sign.
+#: The modules in use, for tests of applications: None until first use, and set to None by them.
+_implementation: Any = None
+_validate_implementations: Any = None
+#: Whether these two come from an explicit :func:`init`, and are the defaults of other calls.
+_explicit = False
+
+rejections: Counter[str] = Counter()
+_rejections_lock = threading.Lock()
+#: Anybody on the bus can cause a rejection: so many a minute are logged.
+_reports = RateLimit(60)
+
+_SETTINGS = (
+    "ca_cert_cache_expiry", "ca_cert_location", "crl_cache_expiry", "crl_location",
+    "crypto_backend", "crypto_validate_backends", "gpg_home", "gpg_signing_key",
+    "routing_nitpicky", "routing_policy", "ssldir",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return _module(name)
+    if name == "_possible_backends":
+        return {backend: _module(backend) for backend in _BACKENDS}
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _module(name: str) -> Any:
+    # Once imported, a submodule is an attribute of its package.
+    return globals().get(name) or importlib.import_module(f"{__name__}.{name}")
+
+
+# -- which backend ---------------------------------------------------------------------------------
+
+
+def init(**config: Any) -> None:
+    """Choose the backends of calls whose configuration does not name any.
+
+    Args:
+        config: ``crypto_backend`` and ``crypto_validate_backends``.
 
     Raises:
-        MissingDependency: always; nothing is published.
+        ConfigurationError: one of them is not ``x509`` or ``gpg``; a ValueError.  Nothing is
+            changed then.
     """
-    raise MissingDependency(
-        "'sign_messages' is set, and this version of fedmsg cannot sign: nothing was published."
-        " Set sign_messages=False."
-    )
+    global _explicit
+    _use(_signer(config, "x509"), _validators(config, None))
+    _explicit = True
+
+
+def _use(signer: str, validators: Sequence[str]) -> None:
+    global _implementation, _validate_implementations, _explicit
+    modules = [_module(name) for name in validators or (signer,)]
+    _implementation, _validate_implementations = _module(signer), modules
+    _explicit = False
+
+
+def _signer(config: Mapping[str, Any], default: str) -> str:
+    name = config.get("crypto_backend")
+    if name is None:
+        return default
+    if name not in _BACKENDS:
+        raise ConfigurationError(f"'crypto_backend' is {name!r}: it must be 'x509' or 'gpg'")
+    return name  # type: ignore[no-any-return]
+
+
+def _validators(config: Mapping[str, Any], default: Sequence[str] | None) -> Sequence[str]:
+    names = config.get("crypto_validate_backends") or default or ()
+    for name in names:
+        if name not in _BACKENDS:
+            raise ConfigurationError(
+                f"{name!r} is not a valid crypto backend: 'crypto_validate_backends' may have"
+                " 'x509' and 'gpg'"
+            )
+    return names
+
+
+def _chosen(config: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
+    """Return the signer and the validators that a configuration asks for."""
+    signers, validators = "x509", None
+    if _explicit and _implementation is not None:
+        signers = _short(_implementation)
+        if "crypto_backend" not in config:
+            validators = [_short(module) for module in _validate_implementations or ()]
+    signer = _signer(config, signers)
+    names = _validators(config, validators) or (signer,)
+    if _implementation is None or _validate_implementations is None:
+        _use(signer, names)
+    return signer, names
+
+
+def _short(module: Any) -> str:
+    return str(module.__name__).rpartition(".")[2]
+
+
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what this package reads of a configuration, which may be large."""
+    return {name: config[name] for name in _SETTINGS if name in config}
+
+
+# -- signing ---------------------------------------------------------------------------------------
+
+
+def prepare(**config: Any) -> None:
+    """Load what signing needs, so that a lack of it shows before a message is made.
+
+    Raises:
+        as :func:`sign` does.
+    """
+    signer, _ = _chosen(config)
+    load = getattr(_module(signer), "load_credential", None)
+    if load is not None:
+        load(**config)
+
+
+def require(config: Mapping[str, Any], signing: bool) -> None:
+    """See to it that the backends of a configuration are known, and the signer's is installed.
+
+    Args:
+        config: the configuration.
+        signing: whether it will be used for signing.
+
+    Raises:
+        ConfigurationError: an unknown backend.
+        MissingDependency: the extra ``crypto`` is not installed.
+    """
+    signer, _ = _chosen(config)
+    if signing and signer == "x509":
+        try:
+            _module("x509_ng").libraries()
+        except MissingDependency as error:
+            raise MissingDependency(f"'sign_messages' is set, and {error}") from error
+
+
+def sign(message: dict[str, Any], **config: Any) -> dict[str, Any]:
+    """Return a signed copy of a message, as it will be after its journey.
+
+    Args:
+        message: it is not changed.
+        config: ``crypto_backend``; ``ssldir`` and ``certname`` for x509, ``gpg_home`` and
+            ``gpg_signing_key`` for gpg.
+
+    Raises:
+        ConfigurationError: an unknown backend; a setting is missing; a file is not what it should
+            be.  All are ValueErrors.
+        OSError: a file cannot be read.
+        TypeError: the message cannot be expressed in JSON.
+        MissingDependency: the extra ``crypto`` is not installed.
+    """
+    signer, _ = _chosen(config)
+    return _module(signer).sign(message, **config)  # type: ignore[no-any-return]
+
+
+# -- checking --------------------------------------------------------------------------------------
 
 
 def validate(message: dict[str, Any], **config: Any) -> bool:
-    """Accept nothing, for no signature can be checked."""
-    _log.error("'validate_signatures' is set, and this version of fedmsg cannot validate")
-    return False
+    """Return whether :func:`check` finds nothing wrong with a message."""
+    return check(message, **config).valid
+
+
+def validate_signed_by(message: dict[str, Any], signer: str, **config: Any) -> bool:
+    """Return whether a message is valid and signed by somebody in particular.
+
+    Args:
+        message: from the network; it is not changed.
+        signer: common name of the certificate, or fingerprint of the gpg key.
+        config: as for :func:`check`; its policy does not count.
+    """
+    topic = message.get("topic") if isinstance(message, dict) else None
+    if not isinstance(topic, str):
+        return _reported(_counted(v.rejected(v.NOT_A_MESSAGE)), message).valid
+    config.update(routing_policy={topic: [signer]}, routing_nitpicky=True)
+    if _backend_of(message) == "gpg":
+        config["signer"] = signer
+    return check(message, **config).valid
+
+
+def check(message: dict[str, Any], **config: Any) -> Verdict:
+    """Check signature, signer and policy of a message.
+
+    The envelope of a message signed with gpg is not covered by its signature; see
+    :func:`check_received`.
+
+    Args:
+        message: of any form, from the network; it is not changed.
+        config: the configuration; keys that are not about signatures are ignored.
+
+    Returns:
+        The verdict; what is rejected is counted in :data:`rejections` and logged.
+
+    Raises:
+        ConfigurationError: the configuration is wrong; a ValueError.
+    """
+    verdict = _checked(message, config)
+    return verdict if verdict.valid else _reported(_counted(verdict), message)
+
+
+def check_received(topic: Any, message: dict[str, Any], **config: Any) -> Verdict:
+    """Check a message that came under a topic.
+
+    Besides what :func:`check` does, the topic on the outside must be the one inside; and a
+    message signed with gpg, whose topic is not signed, must be on a topic that ``routing_policy``
+    lists.
+
+    What is rejected is counted, not logged: the caller says what becomes of the message.
+
+    Args:
+        topic: what subscribers were chosen by.
+        message: see :func:`check`; so are ``config``, the result and the errors.
+    """
+    verdict = _checked(message, config)
+    if verdict.valid and message.get("topic") != topic:
+        verdict = v.rejected(v.TOPIC_DIFFERS, verdict.signer)
+    if verdict.valid and _backend_of(message) == "gpg":
+        policy = config.get("routing_policy") or {}
+        if not isinstance(topic, str) or policy.get(topic) is None:
+            verdict = v.rejected(v.NOT_ALLOWED, verdict.signer)
+    return verdict if verdict.valid else _counted(verdict)
+
+
+def _checked(message: Any, config: dict[str, Any]) -> Verdict:
+    _, validators = _chosen(config)
+    if not isinstance(message, dict):
+        return v.rejected(v.NOT_A_MESSAGE)
+    backend = _backend_of(message)
+    if backend is None:
+        unsigned = "crypto" not in message
+        return v.rejected(v.UNSIGNED if unsigned else v.UNKNOWN_BACKEND)
+    if backend not in validators:
+        return v.rejected(v.BACKEND_NOT_ALLOWED)
+    if backend == "x509":
+        return _module("x509_ng").verdict(message, config)  # type: ignore[no-any-return]
+    if "gpg_home" not in config:
+        config = {**config, "gpg_home": os.path.expanduser("~/.gnupg/")}
+    return _module("gpg").check(message, **config)  # type: ignore[no-any-return]
+
+
+def _backend_of(message: dict[str, Any]) -> str | None:
+    """Return the name of the backend that a message is for, None for none that we know."""
+    if "crypto" in message:
+        name = message["crypto"]
+        return name if isinstance(name, str) and name in _BACKENDS else None
+    # Before 0.7.2 the field was not there.
+    if "certificate" in message:
+        return "x509"
+    return "gpg" if "signature" in message else None
+
+
+def _counted(verdict: Verdict) -> Verdict:
+    with _rejections_lock:
+        rejections[verdict.reason] += 1
+    return verdict
+
+
+def _reported(verdict: Verdict, message: Any) -> Verdict:
+    if _reports.allow():
+        topic = message.get("topic") if isinstance(message, dict) else None
+        shown = topic[:200] if isinstance(topic, str) else type(topic).__name__
+        text = "message rejected: %s (topic %a, signer %a)"
+        _log.warning(text, verdict.reason, shown, verdict.signer)
+    return verdict
 
 
 def strip_credentials(message: dict[str, Any]) -> dict[str, Any]:

@@ -85,3 +85,16 @@ def _state(obj: Any) -> Any:
 def _identity(obj: Any) -> Any:
     key = _state(obj).mapper.primary_key_from_instance(obj)
     return key[0] if len(key) == 1 else key
+
+
+def connect(url: str) -> tuple[Any, Any]:
+    """Return an SQLAlchemy engine for a database, and one session of it.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the URL is wrong.
+    """
+    from sqlalchemy import create_engine
+    from sqlalchemy.orm import sessionmaker
+
+    engine = create_engine(url)
+    return engine, sessionmaker(bind=engine)()

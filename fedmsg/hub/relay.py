@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import Any
-
-import zmq
 
 from .. import options, transports
 from ..consumers.relay import RelayConsumer, SigningRelayConsumer
-from ..exceptions import ConfigurationError, FedmsgError
+from ..exceptions import FedmsgError
 from ..transports.forwarder import Counts, Forwarder
 from . import signals
+from .central import addresses_of
+from .discovery import does_what
 
 _log = logging.getLogger("fedmsg.hub")
 
@@ -25,11 +24,7 @@ _LOOK = 1.0
 
 def is_plain(consumer: Any) -> bool:
     """True if forwarding frames does all that this class does."""
-    return (
-        isinstance(consumer, type)
-        and issubclass(consumer, RelayConsumer)
-        and consumer.consume in (RelayConsumer.consume, SigningRelayConsumer.consume)
-    )
+    return does_what(consumer, SigningRelayConsumer) or does_what(consumer, RelayConsumer)
 
 
 class _Hub:
@@ -75,7 +70,7 @@ def run(config: dict[str, Any], consumer: type, producers: list[type]) -> None:
     Args:
         config: with ``zmq_subscribe_endpoints`` and ``zmq_publish_endpoints``, comma-separated.
         consumer: the class that the monitoring reports.
-        producers: classes made with a hub; those that poll are called at their frequency.
+        producers: classes made with a hub.
 
     Raises:
         ConfigurationError: a signing relay cannot sign.
@@ -83,8 +78,8 @@ def run(config: dict[str, Any], consumer: type, producers: list[type]) -> None:
         zmq.ZMQError: the outbound address cannot be bound.
         FedmsgError: forwarding failed later.
     """
-    inbound = _addresses(config, "zmq_subscribe_endpoints")
-    outbound = ",".join(_addresses(config, "zmq_publish_endpoints"))
+    inbound = addresses_of(config, "zmq_subscribe_endpoints")
+    outbound = ",".join(addresses_of(config, "zmq_publish_endpoints"))
     forwarder = _forwarder(config, consumer, inbound, outbound)
     forwarder.open()
     hub = _Hub(config, _Record(consumer, forwarder))
@@ -99,7 +94,8 @@ def run(config: dict[str, Any], consumer: type, producers: list[type]) -> None:
         _log.info("relaying from %s to %s", ", ".join(inbound), outbound)
         signals.notify("READY=1")
         try:
-            _wait(stop, forwarder, hub.producers)
+            while forwarder.running and not stop.wait(_LOOK):
+                pass
         finally:
             _end(forwarder, hub.producers)
     if forwarder.error is not None:
@@ -117,26 +113,6 @@ def _forwarder(
     from .signing import signer
 
     return TransformingForwarder(signer(config), *parts)
-
-
-def _addresses(config: dict[str, Any], key: str) -> list[str]:
-    found = [address.strip() for address in config.get(key, "").split(",") if address.strip()]
-    if any("localhost" in address for address in found):
-        raise ConfigurationError(f"'localhost' in {key} is disallowed; write 127.0.0.1")
-    return found
-
-
-def _wait(stop: threading.Event, forwarder: Forwarder, producers: list[Any]) -> None:
-    """Keep the producers going until asked to stop, or until the forwarder ends."""
-    due = {producer: time.monotonic() + producer.frequency for producer in producers}
-    while forwarder.running and not stop.wait(_LOOK):
-        for producer, when in due.items():
-            if time.monotonic() >= when:
-                due[producer] = when + producer.frequency
-                try:
-                    producer.poll()
-                except (zmq.ZMQError, OSError, ValueError):
-                    _log.exception("%s failed; it goes on", type(producer).__name__)
 
 
 def _end(forwarder: Forwarder, producers: list[Any]) -> None:

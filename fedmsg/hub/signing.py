@@ -26,7 +26,7 @@ def signer(config: Mapping[str, Any]) -> Callable[[Frames], Frames]:
         ConfigurationError: there is no such entry, or nothing can be signed with it.
         MissingDependency: the extra ``crypto`` is not installed.
     """
-    settings = {key: value for key, value in config.items() if key != "message"}
+    settings = crypto.settings(config)
     if config.get("crypto_backend") != "gpg":
         certnames = config.get("certnames") or {}
         if "signing_relay" not in certnames:

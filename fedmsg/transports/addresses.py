@@ -77,6 +77,22 @@ def to_connect(address: Address, host: str | None = None) -> str:
     return f"tcp://[{host}]:{address.port}" if ":" in host else f"tcp://{host}:{address.port}"
 
 
+def literal(endpoints: Iterable[str]) -> list[str]:
+    """Return what to bind for endpoints that are meant literally: numeric addresses, each once.
+
+    Raises:
+        ConfigurationError: one is malformed, or its name does not resolve.
+    """
+    targets = []
+    for endpoint in endpoints:
+        address = parse(endpoint)
+        host = lookup_within(address, DEFAULT_TIMEOUT)
+        if host is None:
+            raise ConfigurationError(f"Couldn't resolve {address.host!r} of {endpoint!r}")
+        targets.append(endpoint if address.host == "*" else to_connect(address, host))
+    return list(dict.fromkeys(targets))
+
+
 def is_taken(address: Address) -> bool:
     """True if somebody listens on an ``ipc://`` path; libzmq would take it away from them."""
     if address.scheme != "ipc" or not hasattr(socket, "AF_UNIX"):

@@ -11,14 +11,15 @@ import logging
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import zmq
 
-from ..exceptions import ConfigurationError, NoEndpointAvailable
+from ..exceptions import NoEndpointAvailable
 from . import addresses
-from .zeromq import SocketOptions, ZmqPublisher
+from .outlet import Outlet
+from .zeromq import SocketOptions
 
 _log = logging.getLogger("fedmsg.transports.forwarder")
 
@@ -28,8 +29,6 @@ _INTAKE = 1000
 _QUIET = 0.1
 #: Messages moved before the control socket is looked at.
 _BURST = 500
-#: The option is a C int.
-_LARGEST_MARK = 2**31 - 1
 _NOBLOCK = int(zmq.NOBLOCK)
 _NOBLOCK_MORE = int(zmq.NOBLOCK) | int(zmq.SNDMORE)
 
@@ -56,11 +55,11 @@ class Forwarder:
     def __init__(
         self, inbound: Sequence[str], outbound: str, options: SocketOptions, io_threads: int = 1
     ) -> None:
-        self._inbound, self._outbound, self._options = inbound, outbound, options
+        self._inbound, self._options = inbound, options
         self._context: zmq.Context[Any] = zmq.Context(io_threads)
         self._bound: list[str] = []
         self._sub: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
-        self._out = _Outlet(self._context, "relay_outbound", [outbound], options)
+        self._out = Outlet(self._context, "relay_outbound", [outbound], options)
         self._control: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
         self._remote: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
         self._thread = threading.Thread(target=self._run, name="fedmsg-forwarder", daemon=True)
@@ -82,7 +81,7 @@ class Forwarder:
             self._sub.setsockopt(zmq.SUBSCRIBE, b"")
             for option, value in self._options.others:
                 self._sub.setsockopt(option, value)
-            for target in self._numeric(self._inbound):
+            for target in addresses.literal(self._inbound):
                 try:
                     self._sub.setsockopt(zmq.IPV6, int(addresses.is_ipv6(target)))
                     self._sub.bind(target)
@@ -91,30 +90,12 @@ class Forwarder:
                     raise NoEndpointAvailable(
                         f"cannot listen on {target} (relay_inbound): {error}"
                     ) from error
-            for target in self._numeric([self._outbound]):
-                self._out.bind(target)
+            self._out.open()
             self._control.bind("inproc://control")
             self._remote.connect("inproc://control")
         except BaseException:
             self._close()
             raise
-
-    @staticmethod
-    def _numeric(endpoints: Sequence[str]) -> list[str]:
-        """Return what to bind: literal addresses, each once.
-
-        Raises:
-            ConfigurationError: a name does not resolve.
-        """
-        targets = []
-        for endpoint in endpoints:
-            address = addresses.parse(endpoint)
-            host = addresses.lookup_within(address, addresses.DEFAULT_TIMEOUT)
-            if host is None:
-                raise ConfigurationError(f"Couldn't resolve {address.host!r} of {endpoint!r}")
-            wildcard = address.host == "*"
-            targets.append(endpoint if wildcard else addresses.to_connect(address, host))
-        return list(dict.fromkeys(targets))
 
     def start(self) -> None:
         """Begin to forward."""
@@ -242,46 +223,3 @@ class Forwarder:
             sock.close(linger=0)
         self._out.close(self._options.linger / 1000)
         self._context.term()
-
-
-class _Outlet(ZmqPublisher):
-    """The publishing socket, used by one thread and without its lock.
-
-    A PUB socket: of an XPUB one nobody here would read what subscribers send, so that libzmq's
-    proxy would wake up over it for ever and a flood would be kept in memory.
-    """
-
-    _kind = zmq.PUB
-
-    def open(self) -> None:
-        """See :meth:`bind`."""
-
-    def bind(self, target: str) -> None:
-        """Bind literally.
-
-        Raises:
-            zmq.ZMQError: the address cannot be bound.
-        """
-        sock = self._new_socket(addresses.is_ipv6(target))
-        # libzmq learns what a subscriber has taken in steps of half the mark, so that up to half
-        # of it may look occupied when the subscriber stalls: twice the limit guarantees the limit.
-        sock.setsockopt(zmq.SNDHWM, min(2 * self._options.high_water_mark, _LARGEST_MARK))
-        self._use(sock)
-        sock.bind(target)
-
-    @property
-    def raw_send(self) -> Callable[..., Any]:
-        """Sends one frame: data, flags, copy."""
-        return self._raw_send
-
-    def transmit(self, frames: Sequence[bytes | zmq.Frame]) -> None:
-        """Send one message of any number of frames."""
-        assert self.socket is not None
-        try:
-            self.socket.send_multipart(frames, _NOBLOCK)
-        except zmq.Again:
-            self.refused(frames)
-
-    def refused(self, frames: Sequence[bytes | zmq.Frame]) -> None:
-        """A subscriber's queue looks full: see :meth:`ZmqPublisher._refused`."""
-        self._refused([each if isinstance(each, bytes) else each.bytes for each in frames])

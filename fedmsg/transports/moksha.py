@@ -1,4 +1,4 @@
-"""Handing messages to the Moksha hub that runs in this process, where zeromq is switched off."""
+"""Handing messages to the hub that runs in this process, where zeromq is switched off."""
 
 from __future__ import annotations
 
@@ -9,26 +9,38 @@ from ..exceptions import NoPublisher
 from .base import Transport
 
 
+def running_hub() -> Any:
+    """Return the hub that runs in this process, Moksha's or ours; None if there is none.
+
+    Nothing is imported to look for it.
+    """
+    for name in ("moksha.hub", "fedmsg.hub"):
+        hub = getattr(sys.modules.get(name), "_hub", None)
+        if hub is not None:
+            return hub
+    return None
+
+
 class MokshaTransport(Transport):
-    """Publishes through ``moksha.hub._hub``; moksha is never imported to look for it."""
+    """Publishes through the hub that runs in this process."""
 
     name = "moksha"
 
     def open(self) -> None:
         """Nothing to open: the hub may start later than the context."""
 
-    def send(self, topic: bytes, body: bytes) -> None:
+    def send(self, topic: bytes, body: bytes, msg_id: str = "") -> None:
         """Hand one message to the hub.
 
         Raises:
-            NoPublisher: no hub runs in this process.
+            NoPublisher: no hub runs in this process, or no more.
         """
-        hub: Any = getattr(sys.modules.get("moksha.hub"), "_hub", None)
+        hub = running_hub()
         if hub is None:
             raise NoPublisher(
                 "Unable to publish non-zeromq msg without moksha-hub initialization."
                 " ('zmq_enabled' is false and no Moksha hub runs in this process: set"
-                " zmq_enabled=True, or publish from within moksha.hub.main)"
+                " zmq_enabled=True, or stomp_uri, or publish from within moksha.hub.main)"
             )
         hub.send_message(topic=topic, message=body, jsonify=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import zmq
@@ -12,6 +12,9 @@ from ..exceptions import ConfigurationError
 from . import addresses
 
 _log = logging.getLogger("fedmsg.transports.subscriber")
+
+#: How to bind an address, None to connect to it.
+Bind = Callable[[addresses.Address], str] | None
 
 
 class Source:
@@ -54,16 +57,16 @@ def new_socket(
 
 
 def attach(
-    sock: zmq.Socket[bytes], name: str, address: addresses.Address, host: str, bind: bool = False
+    sock: zmq.Socket[bytes], name: str, address: addresses.Address, host: str, bind: Bind = None
 ) -> str:
-    """Bind or connect a socket; return the numeric endpoint that was used.
+    """Bind a socket to what ``bind`` makes of an address, or connect; return what was used.
 
     One that cannot be connected to, for its protocol or port, is logged, and the result is empty.
 
     Raises:
         zmq.ZMQError: the address cannot be bound.
     """
-    target = addresses.to_bind(address) if bind else addresses.to_connect(address, host)
+    target = bind(address) if bind else addresses.to_connect(address, host)
     if addresses.is_ipv6(target):
         sock.setsockopt(zmq.IPV6, 1)
     if bind:
@@ -89,7 +92,7 @@ def parsed(endpoints: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, add
 
 
 def resolved(
-    endpoints: Iterable[tuple[str, str]], timeout: float, bind: bool = False
+    endpoints: Iterable[tuple[str, str]], timeout: float, bind: Bind = None
 ) -> Iterator[tuple[str, str, addresses.Address, str]]:
     """Yield name, endpoint, address and numeric host of what resolves within ``timeout``."""
     found = list(parsed(endpoints))

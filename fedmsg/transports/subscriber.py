@@ -20,7 +20,7 @@ from typing import Any
 import zmq
 
 from . import addresses
-from .sources import Source, attach, new_socket, parsed
+from .sources import Bind, Source, attach, new_socket, parsed
 from .zeromq import base_get, end_monitor, read_monitor
 
 _log = logging.getLogger("fedmsg.transports.subscriber")
@@ -49,7 +49,7 @@ class Subscriber:
         endpoints: ``(name, address)`` pairs.
         topics: byte prefixes to subscribe to.
         options: ``(option, value)`` pairs for ``setsockopt``, set before anything else.
-        bind: bind the addresses instead of connecting to them.
+        bind: bind to what this makes of an address, instead of connecting to it.
 
     Attributes:
         idle: when nothing has happened for so many seconds, yield :data:`IDLE`; 0 for never.
@@ -66,7 +66,7 @@ class Subscriber:
         endpoints: Iterable[tuple[str, str]],
         topics: Iterable[bytes] = (b"",),
         options: Iterable[tuple[int, int]] = (),
-        bind: bool = False,
+        bind: Bind = None,
     ) -> None:
         self._context, self._topics, self._options = context, tuple(topics), tuple(options)
         self._stopping = self._abandoned = False
@@ -87,7 +87,7 @@ class Subscriber:
             self.close()
             raise
 
-    def _add(self, name: str, endpoint: str, address: addresses.Address, bind: bool) -> None:
+    def _add(self, name: str, endpoint: str, address: addresses.Address, bind: Bind) -> None:
         """Open one endpoint."""
         sock = new_socket(self._context, self._topics, self._options)
         source = Source(name, endpoint, address, sock)

@@ -5,88 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peer_parts import OURS, Program, script
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
-SCRIPTS = Path(__file__).parent / "scripts"
-OURS = os.path.dirname(sys.executable)
 COUNT = 10_000
 TEXT = "grüße \u2028 日本 \U0001f600"
 TOPIC = "thé.日本"
-
-
-class Program:
-    """A process with pipes; what it prints goes to a file."""
-
-    def __init__(self, arguments: list[str], folder: Path) -> None:
-        self.path = folder / f"{len(list(folder.iterdir()))}.out"
-        with open(self.path, "wb") as output:
-            self.process = subprocess.Popen(
-                arguments, stdin=subprocess.PIPE, stdout=output, stderr=output,
-                env={**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONIOENCODING": "utf-8"},
-            )  # fmt: skip
-
-    @property
-    def output(self) -> str:
-        return self.path.read_text(encoding="utf-8")
-
-    def say(self) -> None:
-        """Send an empty line."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"\n")
-        self.process.stdin.flush()
-
-    def received(self) -> list[list[Any]]:
-        """Return what a tail printed, without probes."""
-        lines = [line for line in self.output.split("\n")[:-1] if line.startswith("[")]
-        return [item for item in map(json.loads, lines) if not item[0].endswith("probe")]
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """A function that starts a program; all are killed at the end."""
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    started: list[Program] = []
-
-    def run(*arguments: str) -> Program:
-        started.append(Program(list(arguments), folder))
-        return started[-1]
-
-    yield run
-    for each in started:
-        each.close()
-
-
-@pytest.fixture
-def settings(address: Callable[[], str]) -> dict[str, Any]:
-    """A configuration that both versions understand."""
-    return {
-        "endpoints": {"pub": [address()], "relay_outbound": [address()]},
-        "relay_inbound": address(),
-        "zmq_enabled": True,
-        "high_water_mark": 0,
-        "io_threads": 1,
-        "post_init_sleep": 0.5,
-        "zmq_linger": 2000,
-        "topic_prefix": "org.fedoraproject",
-        "environment": "dev",
-        "active": False,
-        "sign_messages": False,
-        "validate_signatures": False,
-    }
 
 
 @pytest.fixture
@@ -97,11 +27,6 @@ def config_path(settings: dict[str, Any], tmp_path: Path) -> Path:
     path = folder / "bus.py"
     path.write_text(f"config = {settings!r}\n")
     return path
-
-
-def script(where: str, name: str) -> list[str]:
-    """Return the command line of a script, run by one of the two versions."""
-    return [os.path.join(where, "python"), str(SCRIPTS / name)]
 
 
 @pytest.mark.usefixtures("config_path")

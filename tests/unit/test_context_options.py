@@ -33,6 +33,7 @@ def signing(monkeypatch):
         return {**message, "signature": "s"}
 
     monkeypatch.setattr("fedmsg.crypto.sign", sign)
+    monkeypatch.setattr("fedmsg.crypto.prepare", lambda **config: None)
     return given
 
 

@@ -60,7 +60,6 @@ def test_new_options_are_not_in_conf(name):
         ("zmq_enabled", True),
         ("validate_signatures", False),
         ("timeout", 2),
-        ("crl_location", "https://fedoraproject.org/fedmsg/crl.pem"),
         ("cert_prefix", None),
     ],
 )

@@ -10,7 +10,8 @@ import pytest
 from parts import GOOD, settings
 
 from fedmsg import envelope
-from fedmsg._tail import BAD_SIGNATURE, REPORTS_A_MINUTE, TOPIC_MISMATCH
+from fedmsg._tail import REPORTS_A_MINUTE, VALIDATION_FAILED
+from fedmsg.crypto.verdict import SIGNATURE_MISMATCH, Verdict, rejected
 
 
 @pytest.fixture
@@ -175,25 +176,24 @@ def test_deep_object_that_parses(publisher, listen):
 
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize(
-    ("answer", "topic", "reason"),
+    ("answer", "reason"),
     [
-        (lambda message, **config: True, b"t", None),
-        (lambda message, **config: True, b"forged", TOPIC_MISMATCH),
-        (lambda message, **config: False, b"t", BAD_SIGNATURE),
-        (lambda message, **config: message["no"], b"t", BAD_SIGNATURE),
+        (lambda: Verdict(True, "me"), None),
+        (lambda: rejected(SIGNATURE_MISMATCH), SIGNATURE_MISMATCH),
+        (lambda: {}["no"], VALIDATION_FAILED),
     ],
 )
-def test_validation(publisher, listen, monkeypatch, answer, topic, reason):
-    """Signature and outer topic are checked; an error in the validator is a bad signature."""
-    answers = {"end": lambda message, **config: True}
-    monkeypatch.setattr(
-        "fedmsg.crypto.validate",
-        lambda message, **config: answers.get(message["topic"], answer)(message, **config),
-    )
+def test_validation(publisher, listen, monkeypatch, answer, reason):
+    """What the check rejects is counted by its reason; an error in it is one more reason."""
+
+    def check(topic, message, **config):
+        return Verdict(True) if topic == "end" else answer()
+
+    monkeypatch.setattr("fedmsg.crypto.check_received", check)
     there = publisher()
     context, listening = listen(there.endpoint, validate_signatures=True, message="collides")
     there.joined()
-    there.send([topic, b'{"topic":"t"}'], GOOD)
+    there.send([b"t", b'{"topic":"t"}'], GOOD)
     listening.over()
     assert dict(context.rejected) == ({reason: 1} if reason else {})
 

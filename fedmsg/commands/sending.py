@@ -1,0 +1,33 @@
+"""What the commands that publish through the relay have in common (commands.md 3)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import fedmsg
+from fedmsg.exceptions import RelayUnavailable
+
+
+@contextlib.contextmanager
+def through_relay(config: dict[str, Any]) -> Iterator[None]:
+    """Publish from within; at the end see to it that the relay has taken everything.
+
+    Args:
+        config: of the command; it is changed.
+
+    Raises:
+        RelayUnavailable: no relay answered, or it went away and did not come back.
+    """
+    config.update(active=True, name="relay_inbound", relay_required=True)
+    context = fedmsg.init(**config)
+    try:
+        yield
+        left = context.flush(config.get("zmq_linger", 1000) / 1000)
+        if left:
+            raise RelayUnavailable(
+                f"{left} messages were not sent: the relay went away; start 'fedmsg-relay'"
+            )
+    finally:
+        fedmsg.destroy()

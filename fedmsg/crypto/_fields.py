@@ -1,0 +1,60 @@
+"""The credentials of a message, and the bytes that its signature covers (crypto.md 1)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from .. import encoding
+
+CREDENTIALS = ("signature", "certificate")
+#: Longer fields are rejected unread: a chain of certificates has some thousand characters.
+MOST_CHARACTERS = 65536
+
+
+def without_credentials(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a shallow copy without the signature and the certificate."""
+    body = dict(message)
+    body.pop("signature", None)
+    body.pop("certificate", None)
+    return body
+
+
+def canonical(body: Any) -> bytes:
+    """Return the bytes that are signed.
+
+    Raises:
+        TypeError, ValueError, RecursionError: it cannot be expressed in JSON.
+    """
+    return encoding.dumps(body).encode("ascii")
+
+
+def normalised(body: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Return what a receiver will make of a message, and the bytes to sign (crypto.md D11).
+
+    Keys that are no text are sorted differently before and after they have travelled.
+
+    Raises:
+        TypeError, ValueError, RecursionError: it cannot be expressed in JSON.
+    """
+    text = encoding.dumps(body)
+    received = encoding.loads(text)
+    # Equal only if every key is text: in all other cases one more round decides.
+    if received != body:
+        text = encoding.dumps(received)
+    return received, text.encode("ascii")
+
+
+def folded(data: bytes) -> str:
+    """Return base64 in lines of 76 characters, each ended by a line feed (RFC 2045, 6.8)."""
+    return base64.encodebytes(data).decode("ascii")
+
+
+def unfolded(text: str) -> bytes:
+    """Return what base64 stands for; characters outside its alphabet are ignored.
+
+    Raises:
+        ValueError: it is no base64, or has characters outside ASCII.
+    """
+    return binascii.a2b_base64(text)

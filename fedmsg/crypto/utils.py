@@ -1,0 +1,245 @@
+"""Policy, and CA certificates and revocation lists from files or https.
+
+Specification: crypto.md 4, D7, D8.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+from .._limits import RateLimit
+from . import policy
+
+_log = logging.getLogger("fedmsg.crypto")
+
+#: Location of a CA, or of a CA and a CRL, to their PEM texts.
+_cached_certificates: dict[Any, tuple[str, str | None]] = {}
+
+#: Seconds since the epoch, and seconds on a clock that never jumps; tests put others here.
+now = time.time
+elapsed = time.monotonic
+
+#: Files are looked at once in so many seconds.
+_LOOK_AT_FILES = 1.0
+#: A forced or failed download is repeated after so many seconds.
+_BETWEEN_DOWNLOADS = 60.0
+_DOWNLOAD_TIMEOUT = 30.0
+_DOWNLOAD_RETRIES = 3
+#: The largest CA bundle or CRL, in bytes.
+_MOST_BYTES = 16 * 2**20
+#: Default of ``crl_cache_expiry``, seconds.
+CRL_EXPIRY = 3600
+
+
+validate_policy = policy.allowed
+"""Its name in 1.1.7."""
+
+
+class _Source:
+    """What is known of one location.
+
+    Attributes:
+        text: its content; None before the first success.
+        mark: of a file, what changes when its content does.
+        loaded: when the content was loaded or found unchanged (``elapsed``).
+        tried: when loading was last tried; None if never.
+        error: why the last try failed, or an empty text.
+    """
+
+    def __init__(self) -> None:
+        self.text: str | None = None
+        self.mark: Any = None
+        self.loaded = 0.0
+        self.tried: float | None = None
+        self.error = ""
+        self.reports = RateLimit()
+
+
+class _Entry:
+    """A row of the memo that this module wrote: ``pair`` is the very object in the memo."""
+
+    def __init__(self, pair: tuple[str, str | None], looked: float) -> None:
+        self.pair, self.looked = pair, looked
+
+
+_sources: dict[str, _Source] = {}
+_entries: dict[Any, _Entry] = {}
+_lock = threading.Lock()
+
+
+def _unlock() -> None:
+    """In a forked child: the thread that was loading is not here."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
+
+
+def load_certificates(
+    ca_location: str,
+    crl_location: str | None = None,
+    invalidate_cache: bool = False,
+    *,
+    crl_expiry: float = CRL_EXPIRY,
+    ca_expiry: float = 0,
+) -> tuple[str, str | None]:
+    """Return the PEM texts of a CA and of its revocation list.
+
+    A changed file is noticed within a second.  A URL is loaded again when its content has reached
+    the age given, or when that is forced, at most once a minute.  If loading again fails, the old
+    content stays in use, and the log says so.
+
+    Args:
+        ca_location: path, or URL that begins with ``https://``.
+        crl_location: the same for the list; None for no list.
+        invalidate_cache: load again, even if the content is not old.
+        crl_expiry: age at which a list is loaded again, seconds; 0 is never.
+        ca_expiry: the same for the CA.
+
+    Returns:
+        Two texts; the second is None without a location.
+
+    Raises:
+        OSError: a file cannot be read or a download failed (requests' errors are OSErrors), and
+            there is no old content.
+        ValueError: the content is not ASCII text.
+    """
+    key: Any = ca_location if crl_location is None else (ca_location, crl_location)
+    pair, entry, moment = _cached_certificates.get(key), _entries.get(key), elapsed()
+    if pair is not None and not invalidate_cache:
+        if entry is None or entry.pair is not pair:
+            return pair  # somebody else's, of unknown age
+        if 0 <= moment - entry.looked < _LOOK_AT_FILES:
+            return pair
+    # Whoever has an old pair does not wait for the thread that is loading a new one.
+    if not _lock.acquire(blocking=pair is None):
+        return pair  # type: ignore[return-value]
+    try:
+        if pair is None or entry is None or entry.pair is not pair:
+            _forget(ca_location, crl_location)
+        ca = _content(ca_location, ca_expiry, invalidate_cache)
+        crl = None if crl_location is None else _content(crl_location, crl_expiry, invalidate_cache)
+        if pair is None or pair != (ca, crl):
+            pair = (ca, crl)
+        # The same object as before if nothing has changed: what is made from it stays valid.
+        _cached_certificates[key] = pair
+        _entries[key] = _Entry(pair, moment)
+    finally:
+        _lock.release()
+    return pair
+
+
+def _forget(*locations: str | None) -> None:
+    """Forget the contents of locations whose row in the memo is gone; not that they failed."""
+    for location in locations:
+        source = _sources.get(location) if location is not None else None
+        if source is not None and source.text is not None:
+            del _sources[location]  # type: ignore[arg-type]
+
+
+def _content(location: str, expiry: float, forced: bool) -> str:
+    """Return the content of one location, loaded again where that is due."""
+    source = _sources.setdefault(location, _Source())
+    moment, remote = elapsed(), location.startswith("https://")
+    mark = None if remote else _mark(location)
+    due = source.text is None or forced
+    if remote:
+        due = due or bool(expiry) and moment - source.loaded >= expiry
+        recent = source.tried is not None and moment - source.tried < _BETWEEN_DOWNLOADS
+        if due and recent and source.text is None:
+            raise OSError(f"{location}: {source.error} (tried again after a minute)")
+        due = due and not recent
+    else:
+        due = source.text is None or mark is None or mark != source.mark
+    if not due:
+        return source.text  # type: ignore[return-value]
+    source.tried = moment
+    try:
+        source.text = _load_certificate(location)
+    except (OSError, ValueError) as error:
+        source.error = str(error) or type(error).__name__
+        if source.text is None:
+            raise
+        if source.reports.allow():
+            _log.error("%s cannot be loaded again, its old content is used: %s", location, error)
+    else:
+        source.mark, source.loaded, source.error = mark, moment, ""
+    return source.text
+
+
+def _mark(path: str) -> Any:
+    """Return what changes when a file does, None if it is not there."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def _load_certificate(location: str) -> str:
+    """Return the text at a location: a file, or a URL that begins with ``https://``.
+
+    Raises:
+        OSError: it cannot be read; requests' errors, a bad status among them, are OSErrors.
+        ValueError: it is not ASCII, or larger than 16 MiB.
+    """
+    if location.startswith("https://"):
+        data = _download(location)
+    else:
+        with open(location, "rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ValueError(f"{location} is larger than {_MOST_BYTES} bytes")
+    try:
+        return data.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{location} is not ASCII text, as PEM is: {error}") from None
+
+
+def _download(url: str) -> bytes:
+    try:
+        import requests
+        from requests.adapters import HTTPAdapter
+    except ImportError as error:
+        raise OSError(f"{url} needs requests: pip install '.[crypto]'") from error
+    deadline = elapsed() + _DOWNLOAD_TIMEOUT
+    with requests.Session() as session:
+        session.mount("https://", HTTPAdapter(max_retries=_DOWNLOAD_RETRIES))
+        del session.adapters["http://"]  # a redirection must not leave https
+        with session.get(url, timeout=_DOWNLOAD_TIMEOUT, stream=True) as response:
+            response.raise_for_status()
+            data = b""
+            for chunk in response.iter_content(65536):
+                data += chunk
+                if len(data) > _MOST_BYTES:
+                    break
+                if elapsed() > deadline:
+                    raise OSError(f"{url} took longer than {_DOWNLOAD_TIMEOUT:g} s")
+            return data
+
+
+def fix_datagrepper_message(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message from datagrepper's archive as it was signed.
+
+    Args:
+        message: the archived copy; it is not changed.
+
+    Returns:
+        The same object if it is no such copy, else a copy without what the archive added.
+    """
+    if "source_name" not in message or "source_version" not in message:
+        return message
+    fixed = {k: v for k, v in message.items() if k not in ("source_name", "source_version")}
+    if not fixed.get("headers", True):
+        del fixed["headers"]
+    # Otherwise it is left as it is, and will not verify.
+    with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
+        fixed["timestamp"] = int(fixed["timestamp"])
+    return fixed

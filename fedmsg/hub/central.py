@@ -1,0 +1,330 @@
+"""The hub itself: sources, consumers, producers, and their end.
+
+Specification: hub.md 2 to 4.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from .. import encoding, options, transports
+from ..consumers.values import topics_of
+from ..exceptions import ConfigurationError, FedmsgError, NoEndpointAvailable
+from ..transports.outlet import Outlet
+from . import discovery, moksha
+from .dispatch import Dispatcher
+from .ending import Ending
+from .monitoring import MonitoringProducer
+from .source import ZmqSource
+
+if TYPE_CHECKING:
+    from .websocket import WebSocketServer
+
+_log = logging.getLogger("moksha.hub")
+
+_OTHER_TRANSPORTS = ("stomp_uri", "stomp_broker", "amqp_broker")
+
+
+class Hub:
+    """Runs consumers on what arrives, and producers beside them.
+
+    Args:
+        config: the configuration; it is copied.
+        consumers: classes to run; None finds those of installed distributions.
+        producers: likewise; None also adds :class:`~fedmsg.hub.monitoring.MonitoringProducer`.
+
+    Attributes:
+        config: a dict; consumers read it, and some write to it.
+        topics: pattern -> the ``_consume`` methods of the consumers on it.
+        consumers: instances that are initialised.
+        producers: instances.
+        failed: monitoring records of the consumers that could not be made.
+
+    Raises:
+        ConfigurationError: no transport is configured, or an address is not usable.
+        NoEndpointAvailable: an address cannot be bound.
+        FedmsgError: consumers were enabled, and none of them could be made; or one that was
+            named could not.
+    """
+
+    #: Tells consumers that their threads wait for :meth:`start`.
+    starts_workers = True
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        consumers: Sequence[Any] | None = None,
+        producers: Sequence[Any] | None = None,
+    ) -> None:
+        self.config = dict(config)
+        self._stop_timeout = options.get(config, "stop_timeout")
+        self._linger = options.get(config, "zmq_linger") / 1000
+        self.topics: defaultdict[str, list[Any]] = defaultdict(list)
+        self.consumers: list[Any] = []
+        self.producers: list[Any] = []
+        self.failed: list[_Failed] = []
+        self.dispatcher = Dispatcher(
+            bool(config.get("zmq_strict")), options.get(config, "max_message_size")
+        )
+        self._lock = threading.Lock()
+        self._end = Ending(self._begin_close, self._finish_close, self._is_own_thread)
+        self._stopped: list[Any] = []
+        self._deadline = 0.0
+        self._context: zmq.Context[Any] = zmq.Context(options.get(config, "io_threads"))
+        self._outlet: Outlet | None = None
+        self._source: ZmqSource | None = None
+        self._websocket: WebSocketServer | None = None
+        try:
+            self._open_transports()
+            self._make_consumers(consumers)
+            self._make_producers(producers)
+        except BaseException:
+            self.close()
+            raise
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _open_transports(self) -> None:
+        config = self.config
+        if config.get("zmq_enabled") is None:
+            config["zmq_enabled"] = not any(config.get(key) for key in _OTHER_TRANSPORTS)
+        if not config["zmq_enabled"]:
+            raise ConfigurationError(
+                "the hub has no transport that it knows: set zmq_enabled=True in the configuration"
+            )
+        outbound = addresses_of(config, "zmq_publish_endpoints")
+        if outbound:
+            self._outlet = Outlet(
+                self._context, "zmq_publish_endpoints", outbound, transports.socket_options(config)
+            )
+            self._outlet.open()
+        self._source = ZmqSource(
+            self._context,
+            addresses_of(config, "zmq_subscribe_endpoints"),
+            transports.subscriber_options(config),
+            bind=config.get("zmq_subscribe_method", "connect") == "bind",
+            dispatcher=self.dispatcher,
+        )
+
+    def _make_consumers(self, classes: Sequence[Any] | None) -> None:
+        discovered = classes is None
+        for cls in discovery.find(discovery.CONSUMERS) if classes is None else classes:
+            before = self.dispatcher.callbacks()
+            try:
+                self._make_consumer(cls)
+            except (Exception, SystemExit) as error:
+                _log.exception("Failed to init %r", cls)
+                self._undo(before)
+                self.failed.append(_Failed(cls, error))
+                if not discovered:
+                    raise FedmsgError(f"{_name(cls)} could not start: {error}") from error
+        if self.failed and not self.consumers:
+            raise FedmsgError(
+                "no enabled consumer could start: "
+                + "; ".join(f"{each.name}: {each.error}" for each in self.failed)
+            )
+        if not self.consumers:
+            _log.warning("no consumer is enabled: each is switched on by a configuration key")
+
+    def _make_consumer(self, cls: Any) -> None:
+        moksha.adopt(self)
+        consumer = cls(self)
+        if not getattr(consumer, "_initialized", False):
+            _log.info("%s is not initialized", _name(cls))
+            return
+        topics = topics_of(consumer)
+        self.consumers.append(consumer)
+        for topic in topics:
+            self.topics[topic].append(getattr(consumer, "_consume", None))
+
+    def _undo(self, before: list[Any]) -> None:
+        """Deliver nothing to a consumer that subscribed and then failed."""
+        for callback in self.dispatcher.callbacks():
+            if callback not in before:
+                self.unsubscribe(callback)
+
+    def _make_producers(self, classes: Sequence[Any] | None) -> None:
+        if classes is None:
+            classes = [*discovery.find(discovery.PRODUCERS), MonitoringProducer]
+        for cls in classes:
+            moksha.adopt(self)
+            try:
+                producer = cls(self)
+            except NoEndpointAvailable:
+                raise
+            except (Exception, SystemExit):
+                _log.exception("Failed to init %r", cls)
+                continue
+            if not getattr(producer, "_initialized", False):
+                _log.info("%s is not initialized", _name(cls))
+            self.producers.append(producer)
+
+    @property
+    def num_consumers(self) -> int:
+        """Number of consumers that are initialised."""
+        return sum(1 for each in self.consumers if each._initialized)
+
+    @property
+    def num_producers(self) -> int:
+        """Number of producers that are initialised."""
+        return sum(1 for each in self.producers if each._initialized)
+
+    # -- what consumers and producers use ------------------------------------------------------
+
+    def subscribe(self, topic: str, callback: Callable[[Any], Any]) -> None:
+        """Call back with every message whose topic matches.
+
+        Args:
+            topic: a beginning of topics; stars in it are ignored, ``*`` is everything.
+            callback: gets an object with ``topic`` and ``body``, both text.
+        """
+        self._change(lambda: self.dispatcher.subscribe(topic, callback))
+
+    def unsubscribe(self, callback: Callable[[Any], Any]) -> None:
+        """Do not call back any more."""
+        self._change(lambda: self.dispatcher.unsubscribe(callback))
+
+    def _change(self, change: Callable[[], None]) -> None:
+        with self._lock:
+            before = self.dispatcher.prefixes()
+            change()
+            if self._source is not None:
+                self._source.change(before, self.dispatcher.prefixes())
+
+    def send_message(self, topic: str | Iterable[str], message: Any, jsonify: bool = True) -> None:
+        """Publish a message.
+
+        Args:
+            topic: a topic, or several.
+            message: what JSON can express; with ``jsonify`` false, text or bytes.
+            jsonify: write it as JSON.
+
+        Raises:
+            TypeError: it cannot be expressed in JSON.
+        """
+        body = encoding.dumps(message) if jsonify else message
+        raw = body.encode("utf-8") if isinstance(body, str) else body
+        for each in [topic] if isinstance(topic, (str, bytes)) else topic:
+            name = each.encode("utf-8") if isinstance(each, str) else each
+            if self._outlet is None:
+                _log.warning("cannot send on %a: zmq_publish_endpoints is not configured", name)
+                continue
+            try:
+                self._outlet.send(name, raw)
+            except zmq.ZMQError as error:
+                _log.warning("cannot send on %a: %s", name, error)
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to receive, and to work on what is received."""
+        if self._end.begun:
+            return
+        for consumer in self.consumers:
+            if hasattr(consumer, "start_workers"):
+                consumer.start_workers()
+        if self._source is not None:
+            self._source.start(self.dispatcher.prefixes())
+        if options.get(self.config, "moksha.livesocket.backend") == "websocket":
+            from .websocket import WebSocketServer
+
+            self._websocket = WebSocketServer(self)
+
+    @property
+    def running(self) -> bool:
+        """False once receiving has ended, for whatever reason; then see ``error``."""
+        return self._source is not None and self._source.running
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the receiving, if it was an error."""
+        return self._source.error if self._source is not None else None
+
+    def close(self) -> None:
+        """Stop: no more is taken in, then producers and consumers are stopped.
+
+        What is queued is still consumed, for at most ``stop_timeout`` seconds; what is left then
+        is logged.  Consumers and producers call this too, so it can be called again.  Called from
+        a thread that has to come to an end for it, it returns at once, and the rest is done in
+        another one; a later call waits for that.
+        """
+        self._end.close(self._stop_timeout + self._linger + 2.0)
+
+    stop = close
+
+    def _is_own_thread(self, thread: threading.Thread) -> bool:
+        """Whether the end of the hub has to wait for the end of this thread."""
+        if self._source is not None and self._source.is_thread(thread):
+            return True
+        return any(
+            thread in getattr(each, "_threads", ()) or thread is getattr(each, "_thread", None)
+            for each in [*self.consumers, *self.producers, *self._stopped]
+        )
+
+    def _begin_close(self) -> None:
+        self._deadline = time.monotonic() + self._stop_timeout
+        moksha.adopt(None)
+        if self._websocket is not None:
+            self._websocket.stop()
+        if self._source is not None:
+            self._source.stop(self._stop_timeout)
+        self._stopped = [*self.producers, *self.consumers]
+        self.producers, self.consumers = [], []
+        for each in self._stopped:
+            try:
+                each.stop()
+            except Exception:
+                _log.exception("%r could not be stopped", each)
+
+    def _finish_close(self) -> None:
+        for each in self._stopped:
+            wait = getattr(each, "wait_stopped", None)
+            left = wait(self._deadline) if wait is not None else 0
+            if left:
+                _log.error("%s did not finish: %d messages were left", _name(type(each)), left)
+        if self._source is not None:
+            self._source.wait_stopped(self._deadline)
+        if self._outlet is not None:
+            self._outlet.close(self._linger)
+        thread = threading.Thread(target=self._context.term, name="fedmsg-hub-term", daemon=True)
+        thread.start()
+        thread.join(self._linger + 1.0)
+        if thread.is_alive():
+            _log.error("a socket keeps the zmq context of the hub open")
+
+
+class _Failed:
+    """Stands in the monitoring data for a consumer that could not be made."""
+
+    def __init__(self, cls: Any, error: BaseException) -> None:
+        self.name, self.module, self.error = _name(cls), getattr(cls, "__module__", ""), error
+
+    def __json__(self) -> dict[str, Any]:
+        return {
+            "name": self.name, "module": self.module, "topic": "", "initialized": False,
+            "exceptions": 1, "jsonify": True, "backlog": None, "headcount_in": 0,
+            "headcount_out": 0, "times": [],
+        }  # fmt: skip
+
+
+def _name(cls: Any) -> str:
+    return getattr(cls, "__name__", repr(cls))
+
+
+def addresses_of(config: Mapping[str, Any], key: str) -> list[str]:
+    """Return the addresses of a comma list.
+
+    Raises:
+        ConfigurationError: one of them is ``localhost``.
+    """
+    found = [each.strip() for each in (config.get(key) or "").split(",") if each.strip()]
+    if any("localhost" in address for address in found):
+        raise ConfigurationError(f"'localhost' in {key} is disallowed; write 127.0.0.1")
+    return found

@@ -1,0 +1,1 @@
+"""Base classes for the tests of packages that have processors; fedmsg's own tests are elsewhere."""
