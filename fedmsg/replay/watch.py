@@ -133,7 +133,7 @@ class Watched:
             self.counts["missing"] += absent
             self._report(
                 "%d messages of %r between %d and %d are missing: %s",
-                absent, self.name, after, before, problem or "the store does not have them",
+                absent, self.name, after, before, problem or "the store has no valid ones",
             )  # fmt: skip
         return problem is None
 
