@@ -16,6 +16,7 @@ __all__ = ["WINDOW", "get_replay", "missing", "newest"]
 
 #: Messages asked for at a time.
 WINDOW = 1_000
+_NO_MATCH = "no match"
 
 Config = Mapping[str, Any]
 Message = dict[str, Any]
@@ -117,7 +118,9 @@ def _socket_options(config: Config, target: str) -> Iterator[tuple[int, int]]:
 
 
 def newest(name: str, config: Config, context: zmq.Context[Any] | None = None) -> int | None:
-    """Return the highest number in the store; None if the service does not say, as 1.1.7.
+    """Return the highest number in the store, 0 for none; None if the service does not say.
+
+    The service of 1.1.7 does not.
 
     Raises:
         ReplayUnavailable: see :func:`get_replay`.
@@ -126,8 +129,8 @@ def newest(name: str, config: Config, context: zmq.Context[Any] | None = None) -
         found = [seq_id_of(msg) for msg in get_replay(name, {"last": True}, config, context)]
     except ReplayUnavailable:
         raise
-    except ValueError:
-        return None
+    except ValueError as error:
+        return 0 if _NO_MATCH in repr(error) else None
     return max((number for number in found if number is not None), default=None)
 
 
@@ -166,7 +169,7 @@ def missing(
             if "narrower" in text and size > 1:
                 size //= 2
                 continue
-            if "no match" not in text:
+            if _NO_MATCH not in text:
                 if not ranges:
                     raise
                 # SqlStore of 1.1.7 cannot answer ranges.

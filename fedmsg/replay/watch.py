@@ -21,6 +21,8 @@ __all__ = ["Watched", "check_for_replay"]
 _log = logging.getLogger("fedmsg.replay")
 
 _REPORTS_A_MINUTE = 60
+#: At most this many times as long as a look in vain takes, until the next one.
+_RARELY = 64
 
 
 class Watched:
@@ -46,7 +48,8 @@ class Watched:
         self.counts: Counter[str] = Counter() if counts is None else counts
         self._config = config
         self._limit = RateLimit(_REPORTS_A_MINUTE)
-        self._ask_again = 0.0
+        self._ask_again = self._look_again = 0.0
+        self._failures = 0
 
     def arrived(
         self,
@@ -95,11 +98,19 @@ class Watched:
         Raises:
             zmq.ContextTerminated: ``context`` ended meanwhile.
         """
+        began = time.monotonic()
+        if began < self._look_again:
+            return
         try:
             last = newest(self.name, self._config, context)
         except ReplayUnavailable as error:
+            now = time.monotonic()
+            # Others wait meanwhile: a service that is away is tried less and less often.
+            self._failures += 1
+            self._look_again = now + (now - began) * min(2**self._failures, _RARELY)
             self._report("cannot look for missing messages of %r: %s", self.name, error)
             return
+        self._failures = 0
         if last is None:
             return
         if self.tracker.last < 0:

@@ -85,9 +85,25 @@ def test_idle_check(replay_server, sql_store):
     assert list(watched.arrived(late[1])) == []
 
 
-def test_idle_check_that_fails(address):
-    """What could not be fetched is asked for again the next time."""
+def test_idle_check_of_an_empty_store(replay_server, sql_store):
+    """The very first message of a store is missed too, if it was lost."""
+    store = sql_store()
+    watched = Watched("me", replay_server(store).config)
+    assert list(watched.idle()) == []
+    messages = stored(store, 1)
+    assert list(watched.idle()) == messages
+
+
+def test_idle_check_that_fails(address, caplog):
+    """What could not be fetched is asked for again; a service that is away, ever less often."""
     config = settings(replay_endpoints={"me": address()}, replay_timeout=0.05)
     watched = Watched("me", config, last=5)
-    assert list(watched.idle()) == []
+    with caplog.at_level(logging.WARNING, "fedmsg.replay"):
+        for failures in range(1, 4):
+            watched._look_again = 0
+            began = time.monotonic()
+            assert list(watched.idle()) == []
+            assert watched._look_again - began > 0.05 * 2**failures
+        assert list(watched.idle()) == []
+    assert len(caplog.records) == 3
     assert watched.tracker.last == 5
