@@ -15,7 +15,9 @@ EXTRAS = {
     "commands": ["pygments>=2.14", "psutil>=5.9", "click>=8", "argcomplete>=2"],
     "stomp": ["stomp.py>=8.2,<10"],
     # moksha.hub imports pkg_resources, which setuptools 82 no longer has.
-    "consumers": ["moksha.hub>=1.5.17", "setuptools<82", "psutil>=5.9"],
+    "consumers": ["moksha.hub>=1.5.17", "setuptools<82", "psutil>=5.9", "requests>=2.28"],
+    # What consumers missed while they were down.
+    "datagrepper": ["requests>=2.28"],
     "irc": ["irc>=20"],
     "sql": ["SQLAlchemy>=1.4"],
     "srv": ["dnspython>=2"],
@@ -31,6 +33,7 @@ EXTRAS = {
         "pytest>=8.2",
         "pytest-randomly>=3.15",
         "pytest-timeout>=2.3",
+        "requests>=2.28",
         "setuptools>=77.0.3",
     ],
 }

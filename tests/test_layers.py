@@ -59,7 +59,7 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "moksha": ("fedmsg.transports.moksha",),
     "twisted": ("fedmsg.hub.moksha",),
     "pygments": ("fedmsg.commands.rendering",),
-    "requests": ("fedmsg.crypto.utils",),
+    "requests": ("fedmsg.consumers.backlog", "fedmsg.crypto.utils"),
     "sqlalchemy": ("fedmsg.encoding.sqla", "fedmsg.replay.sqlstore"),
     "stomp": ("fedmsg.transports.stomp",),
     "websockets": ("fedmsg.hub.websocket",),

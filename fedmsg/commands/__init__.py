@@ -35,6 +35,7 @@ _EXTRAS = {
     "moksha": "consumers",
     "psutil": "consumers",
     "pygments": "commands",
+    "requests": "datagrepper",
     "sqlalchemy": "sql",
     "stomp": "stomp",
     "twisted": "consumers",

@@ -51,6 +51,15 @@ class HubCommand(BaseCommand):
             },
         ),
         (
+            ["--no-backlog"],
+            {
+                "dest": "backlog",
+                "action": "store_false",
+                "default": True,
+                "help": "do not fetch from datagrepper_url what was missed while the hub was down",
+            },
+        ),
+        (
             ["--websocket-server-port"],
             {
                 "dest": "moksha.livesocket.websocket.port",

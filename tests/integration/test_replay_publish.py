@@ -133,21 +133,22 @@ def test_one_store_for_all_threads(tmp_path):
     assert fedmsg.replay.open_store(url) is fedmsg.replay.open_store(url)
 
 
-def test_store_before_signing(make_context, sql_store, monkeypatch):
+def test_store_before_signing(make_context, sql_store, pki):
     """The signature covers the number, and the stored row has the signature."""
     store = sql_store()
-    monkeypatch.setattr(crypto, "sign", lambda msg, **_: {**msg, "signature": sorted(msg)})
-    config = publishing(store, sign_messages=True, certnames={"me": "c"})
+    config = publishing(store, sign_messages=True, certnames={"me": "leaf"}, ssldir=pki.folder)
     make_context(**config).publish(topic="t", modname="m")
     [message] = store.get({"seq_id": 1})
-    assert "seq_id" in message["signature"]
+    assert crypto.validate(message, **pki.config)
+    assert not crypto.validate({**message, "seq_id": 2}, **pki.config)
 
 
-def test_signing_that_fails(make_context, sql_store, monkeypatch):
+def test_signing_that_fails(make_context, sql_store, pki, monkeypatch):
     """What cannot be signed is not sent, and leaves no row."""
     store = sql_store()
     monkeypatch.setattr(crypto, "sign", lambda msg, **_: [][0])
-    context = make_context(**publishing(store, sign_messages=True, certnames={"me": "c"}))
+    config = publishing(store, sign_messages=True, certnames={"me": "leaf"}, ssldir=pki.folder)
+    context = make_context(**config)
     with pytest.raises(IndexError):
         context.publish(topic="t", modname="m")
     with pytest.raises(ValueError, match="no match"):
