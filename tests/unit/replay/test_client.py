@@ -121,6 +121,7 @@ def test_windows(replay_server, sql_store):
     assert next(found)["seq_id"] == 1
     assert server.context.counts["messages"] == WINDOW + 1 + 1  # the last one, and a window
     assert ids(found) == list(range(2, 2 * WINDOW + 301))
+    assert server.context.counts["requests"] == 4
 
 
 def test_unused_regions_of_numbers(replay_server, sql_store):
