@@ -19,7 +19,7 @@ EXTRAS = {
     # What consumers missed while they were down.
     "datagrepper": ["requests>=2.28"],
     "irc": ["irc>=20"],
-    "sql": ["SQLAlchemy>=1.4"],
+    "sql": ["SQLAlchemy>=1.4.46"],
     "srv": ["dnspython>=2"],
     "web": ["starlette>=0.37", "uvicorn>=0.29", "websockets>=14"],
     "metrics": ["prometheus_client>=0.16"],

@@ -11,7 +11,7 @@ import zmq
 
 from . import encoding, options, transports
 from .exceptions import ValidationError
-from .replay.client import Watched
+from .replay.watch import Watched
 
 if TYPE_CHECKING:
     from .transports.subscriber import Subscriber
@@ -26,7 +26,7 @@ class Gaps:
         config: the configuration, with ``replay_endpoints``.
         accept: turns frames into topic and message, or raises ValidationError.
         reject: counts and reports what was not acceptable.
-        counts: gets what :class:`~fedmsg.replay.client.Watched` counts.
+        counts: gets what :class:`~fedmsg.replay.watch.Watched` counts.
         prefix: beginning of the topics wanted; the store has all of them.
     """
 

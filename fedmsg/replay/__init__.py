@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import MissingDependency
 
 if TYPE_CHECKING:
-    from .client import check_for_replay, get_replay
+    from .client import get_replay
     from .server import ReplayContext
+    from .watch import check_for_replay
 
 __all__ = ["ReplayContext", "check_for_replay", "get_replay", "open_store"]
 
 #: URL -> store, of this process.
 _stores: dict[str, Any] = {}
-_HOMES = {"ReplayContext": "server", "check_for_replay": "client", "get_replay": "client"}
+_HOMES = {"ReplayContext": "server", "check_for_replay": "watch", "get_replay": "client"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,28 +1,22 @@
-"""Asking a publisher's replay service, and following the publisher (replay.md 1, 3 and 4)."""
+"""Asking a publisher's replay service (replay.md 1 and 3)."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import zmq
 
 from .. import encoding, envelope, options, transports, utils
-from .._limits import RateLimit
 from ..exceptions import ConfigurationError, FrameError, ReplayUnavailable
 from ..transports import addresses
-from .tracker import Decision, Tracker, seq_id_of
+from .tracker import seq_id_of
 
-__all__ = ["WINDOW", "Watched", "check_for_replay", "get_replay", "missing", "newest"]
-
-_log = logging.getLogger("fedmsg.replay")
+__all__ = ["WINDOW", "get_replay", "missing", "newest"]
 
 #: Messages asked for at a time.
 WINDOW = 1_000
-_REPORTS_A_MINUTE = 60
+_NO_MATCH = "no match"
 
 Config = Mapping[str, Any]
 Message = dict[str, Any]
@@ -123,11 +117,10 @@ def _socket_options(config: Config, target: str) -> Iterator[tuple[int, int]]:
     yield from utils.given_options(config, utils.TCP_KEEPALIVE)
 
 
-# -- ranges ------------------------------------------------------------------------------------
-
-
 def newest(name: str, config: Config, context: zmq.Context[Any] | None = None) -> int | None:
-    """Return the highest number in the store; None if the service does not say, as 1.1.7.
+    """Return the highest number in the store, 0 for none; None if the service does not say.
+
+    The service of 1.1.7 does not.
 
     Raises:
         ReplayUnavailable: see :func:`get_replay`.
@@ -136,8 +129,8 @@ def newest(name: str, config: Config, context: zmq.Context[Any] | None = None) -
         found = [seq_id_of(msg) for msg in get_replay(name, {"last": True}, config, context)]
     except ReplayUnavailable:
         raise
-    except ValueError:
-        return None
+    except ValueError as error:
+        return 0 if _NO_MATCH in repr(error) else None
     return max((number for number in found if number is not None), default=None)
 
 
@@ -176,7 +169,7 @@ def missing(
             if "narrower" in text and size > 1:
                 size //= 2
                 continue
-            if "no match" not in text:
+            if _NO_MATCH not in text:
                 if not ranges:
                     raise
                 # SqlStore of 1.1.7 cannot answer ranges.
@@ -186,7 +179,7 @@ def missing(
                 return
             found = []
         # Whole regions of numbers may be unused.
-        size = size * 2 if ranges and not found else WINDOW
+        size = size * 2 if ranges and not found else min(size, WINDOW)
         yield from found
         after = end - 1
 
@@ -206,163 +199,3 @@ def _between(after: int, before: int, answer: Iterator[Message]) -> list[Message
         if number is not None and after < number < before:
             wanted.setdefault(number, msg)
     return [wanted[number] for number in sorted(wanted)]
-
-
-# -- following a publisher -----------------------------------------------------------------------
-
-
-class Watched:
-    """Gap recovery for one name: what to deliver when a message arrives, or when none does.
-
-    Args:
-        name: key of ``replay_endpoints``.
-        config: the configuration.
-        last: the highest number handled, -1 if none was seen yet.
-        counts: where to count; default: a counter of its own.
-
-    Attributes:
-        tracker: the decisions, and ``tracker.last``.
-        counts: ``recovered``, ``duplicates``, ``missing`` (numbers that the store did not have or
-            that could not be asked for), ``restarts``.
-    """
-
-    def __init__(
-        self, name: str, config: Config, last: int = -1, counts: Counter[str] | None = None
-    ) -> None:
-        self.name = name
-        self.tracker = Tracker(last)
-        self.counts: Counter[str] = Counter() if counts is None else counts
-        self._config = config
-        self._limit = RateLimit(_REPORTS_A_MINUTE)
-        self._ask_again = 0.0
-
-    def arrived(
-        self,
-        msg: Message,
-        context: zmq.Context[Any] | None = None,
-        accept: Callable[[Message], bool] = lambda msg: True,
-    ) -> Iterator[Message]:
-        """Yield what is to be delivered, in order, now that a message has arrived.
-
-        That is the message alone, nothing if it was delivered before, or first what was missing.
-        An error of the service is logged, and the message is delivered.
-
-        Args:
-            msg: the message, already validated.
-            context: where sockets are made.
-            accept: validates a recovered message; one that it refuses counts as missing.
-
-        Raises:
-            zmq.ContextTerminated: ``context`` ended meanwhile.
-        """
-        number, msg_id = seq_id_of(msg), msg.get("msg_id")
-        if number is None:
-            yield msg
-            return
-        decision = self.tracker.decide(number, msg_id)
-        if decision is Decision.DROP:
-            self.counts["duplicates"] += 1
-            return
-        if decision is Decision.RESTART:
-            self.counts["restarts"] += 1
-            self._report("the numbering of %r has begun again, at %d", self.name, number)
-        if decision is Decision.GAP:
-            yield from self._fetch(number, context, accept)
-            self.tracker.pass_gap(number, msg_id)
-        yield msg
-
-    def idle(
-        self,
-        context: zmq.Context[Any] | None = None,
-        accept: Callable[[Message], bool] = lambda msg: True,
-    ) -> Iterator[Message]:
-        """Ask the store for its highest number, and yield what has been missed up to it.
-
-        The first time, if nothing was seen yet, counting begins there.
-
-        Raises:
-            zmq.ContextTerminated: ``context`` ended meanwhile.
-        """
-        try:
-            last = newest(self.name, self._config, context)
-        except ReplayUnavailable as error:
-            self._report("cannot look for missing messages of %r: %s", self.name, error)
-            return
-        if last is None:
-            return
-        if self.tracker.last < 0:
-            self.tracker.begin(last)
-        elif last > self.tracker.last and (yield from self._fetch(last + 1, context, accept)):
-            self.tracker.last = max(self.tracker.last, last)
-
-    def _fetch(
-        self, before: int, context: zmq.Context[Any] | None, accept: Callable[[Message], bool]
-    ) -> Generator[Message, None, bool]:
-        """Yield what is missing below a number; return whether the service has answered."""
-        after, began = self.tracker.last, time.monotonic()
-        absent = before - after - 1
-        problem: Exception | None = None
-        try:
-            if began < self._ask_again:
-                raise ReplayUnavailable("the service failed a moment ago")
-            for found in missing(self.name, after, before, self._config, context):
-                if accept(found) and self.tracker.recovered(found["seq_id"], found.get("msg_id")):
-                    absent -= 1
-                    self.counts["recovered"] += 1
-                    yield found
-        except ReplayUnavailable as error:
-            problem, now = error, time.monotonic()
-            # No more than half of the time is spent on waiting in vain.
-            pause = min(now - began, options.get(self._config, "replay_timeout"))
-            self._ask_again = max(self._ask_again, now + pause)
-        except ValueError as error:
-            problem = error
-        if absent:
-            self.counts["missing"] += absent
-            self._report(
-                "%d messages of %r between %d and %d are missing: %s",
-                absent, self.name, after, before, problem or "the store does not have them",
-            )  # fmt: skip
-        return problem is None
-
-    def _report(self, text: str, *arguments: object) -> None:
-        if self._limit.allow():
-            _log.warning(text, *arguments)
-
-
-class _Last(int):
-    """A number in the dict of :func:`check_for_replay`, with what else is known of its name."""
-
-    watched: Watched
-
-
-def check_for_replay(
-    name: str,
-    names_to_seq_id: dict[str, int],
-    msg: Message,
-    config: Config,
-    context: zmq.Context[Any] | None = None,
-) -> list[Message]:
-    """Return what is to be delivered now that a message has arrived, in order (replay.md 4).
-
-    Args:
-        name: where the message came from, a key of ``replay_endpoints``.
-        names_to_seq_id: watched name to its highest number, -1 for none; kept up to date.
-        msg: the message.
-        config: the configuration.
-        context: where sockets are made.
-
-    Returns:
-        The message alone if its name is not watched, it has no number, or nothing is missing;
-        nothing if it was delivered before; else first what was missing.  If that cannot be
-        fetched, the reason is logged.
-    """
-    previous = names_to_seq_id.get(name)
-    if previous is None:
-        return [msg]
-    watched = getattr(previous, "watched", None) or Watched(name, config, int(previous))
-    found = list(watched.arrived(msg, context))
-    last = _Last(watched.tracker.last)
-    last.watched = watched
-    names_to_seq_id[name] = last
-    return found

@@ -105,6 +105,25 @@ def test_recovered_messages_pass_the_same_checks(bus, store):
     assert link.context.replayed == {"missing": 2}
 
 
+def test_signatures_of_recovered_messages(bus, store, pki, make_context):
+    """Each is validated like any other; the signature covers the number."""
+    context = make_context(**settings(
+        **pki.config, name="me", endpoints={"me": ["tcp://127.0.0.1:*"]}, sign_messages=True,
+        certnames={"me": "leaf"}, persistent_store=store,
+    ))  # fmt: skip
+    for number in range(6):
+        context.publish(topic=f"t{number}" if number < 5 else "end", modname="m")
+    messages = store.get({"seq_id_range": [1, 6]})
+    store.update({**messages[2], "msg": "forged"})
+    validating = {key: pki.config[key] for key in pki.config if key != "certname"}
+    link = bus(**validating, validate_signatures=True)
+    with pytest.warns(UserWarning, match="invalid message received"):
+        link.send(*(messages[index] for index in (0, 4, 2, 5)))
+        found = [item[3]["seq_id"] for item in link.tail.over()]
+    assert found == [1, 2, 4, 5, 3, 6]
+    assert sum(link.context.rejected.values()) == 1
+
+
 def test_recovered_messages_of_other_topics(bus, store):
     """With a topic, what the store has of others is not yielded."""
     messages = stored(store, 4)

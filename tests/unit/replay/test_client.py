@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 
 import pytest
 import zmq
@@ -12,8 +10,8 @@ from parts import settings, stored
 
 import fedmsg.replay
 from fedmsg.exceptions import ReplayUnavailable
-from fedmsg.replay import check_for_replay, get_replay
-from fedmsg.replay.client import WINDOW, Watched, missing, newest
+from fedmsg.replay import get_replay
+from fedmsg.replay.client import WINDOW, missing, newest
 
 
 class Answers:
@@ -123,6 +121,7 @@ def test_windows(replay_server, sql_store):
     assert next(found)["seq_id"] == 1
     assert server.context.counts["messages"] == WINDOW + 1 + 1  # the last one, and a window
     assert ids(found) == list(range(2, 2 * WINDOW + 301))
+    assert server.context.counts["requests"] == 4
 
 
 def test_unused_regions_of_numbers(replay_server, sql_store):
@@ -141,6 +140,7 @@ def test_server_with_a_small_limit(replay_server, sql_store):
     stored(store, 100)
     server = replay_server(store, replay_limit=30)
     assert ids(missing("me", 0, 101, server.config)) == list(range(1, 101))
+    assert server.context.counts["refused"] < 8
 
 
 def test_answers_are_filtered(answering):
@@ -162,89 +162,14 @@ def test_store_of_1_1_7(answering):
 
 
 def test_newest(replay_server, sql_store, answering):
-    """The store's last number; None where the server does not know the question."""
+    """The store's last number, 0 if it is empty; None if the server does not say."""
     store = sql_store()
     server = replay_server(store)
-    assert newest("me", server.config) is None
+    assert newest("me", server.config) == 0
     stored(store, 5)
     assert newest("me", server.config) == 5
     _, old = answering([b"error: 'Unsupported field: \"key\"'"])
     assert newest("me", old) is None
-
-
-def test_check_for_replay(replay_server, sql_store):
-    """The table of the specification: not watched, no number, first, next, gap, seen."""
-    store = sql_store()
-    messages = stored(store, 9)
-    config = replay_server(store).config
-    last = {"me": -1}
-    assert check_for_replay("you", last, {"seq_id": 1}, config) == [{"seq_id": 1}]
-    assert check_for_replay("me", last, {"a": 1}, config) == [{"a": 1}]
-    assert last == {"me": -1}
-    assert check_for_replay("me", last, messages[2], config) == [messages[2]]
-    assert check_for_replay("me", last, messages[3], config) == [messages[3]]
-    assert check_for_replay("me", last, messages[8], config) == messages[4:9]
-    assert last == {"me": 9}
-    assert check_for_replay("me", last, messages[6], config) == []
-    assert last == {"me": 9}
-
-
-@pytest.mark.parametrize("cur", [4, 5])
-def test_check_for_replay_from_a_plain_number(cur):
-    """What is not above a stored number is handled already."""
-    last = {"me": 5}
-    assert check_for_replay("me", last, {"seq_id": cur}, settings()) == []
-    assert last == {"me": 5}
-
-
-def test_check_for_replay_that_fails(address, caplog):
-    """Without an answer the message is delivered, the loss logged, and not asked for again."""
-    config = settings(replay_endpoints={"me": address()}, replay_timeout=0.05)
-    last = {"me": 3}
-    with caplog.at_level(logging.WARNING, "fedmsg.replay"):
-        assert check_for_replay("me", last, {"seq_id": 7}, config) == [{"seq_id": 7}]
-    assert last == {"me": 7}
-    assert "3 messages of 'me' between 3 and 7 are missing" in caplog.text
-    assert check_for_replay("me", last, {"seq_id": 8}, config) == [{"seq_id": 8}]
-
-
-def test_service_that_is_down_costs_half_of_the_time(address):
-    """Right after a failure the service is not asked again."""
-    watched = Watched("me", settings(replay_endpoints={"me": address()}, replay_timeout=10), last=1)
-    watched._ask_again = time.monotonic() + 60
-    assert list(watched.arrived({"seq_id": 5})) == [{"seq_id": 5}]
-    assert watched.counts == {"missing": 3}
-
-
-def test_refused_messages_may_come_late(replay_server, sql_store):
-    """A recovered message that is not acceptable counts as missing: the live one is delivered."""
-    store = sql_store()
-    messages = stored(store, 4)
-    watched = Watched("me", replay_server(store).config, last=1)
-    found = watched.arrived(messages[3], accept=lambda msg: msg["seq_id"] != 3)
-    assert ids(found) == [2, 4]
-    assert ids(watched.arrived(messages[2])) == [3]
-    assert watched.counts == {"recovered": 1, "missing": 1}
-
-
-def test_idle_check(replay_server, sql_store):
-    """Counting begins with the store's last number; what is stored later is found, once."""
-    store = sql_store()
-    stored(store, 5)
-    watched = Watched("me", replay_server(store).config)
-    assert list(watched.idle()) == []
-    late = stored(store, 2, first=6)
-    assert list(watched.idle()) == late
-    assert list(watched.idle()) == []
-    assert list(watched.arrived(late[1])) == []
-
-
-def test_idle_check_that_fails(address):
-    """What could not be fetched is asked for again the next time."""
-    config = settings(replay_endpoints={"me": address()}, replay_timeout=0.05)
-    watched = Watched("me", config, last=5)
-    assert list(watched.idle()) == []
-    assert watched.tracker.last == 5
 
 
 def test_names_of_the_package():

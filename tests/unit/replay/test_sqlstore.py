@@ -19,7 +19,7 @@ from fedmsg.replay.sqlstore import SqlMessage, SqlStore, from_url  # noqa: E402
 def message(number: int, **changes: object) -> dict[str, object]:
     return {
         "topic": f"org.fedoraproject.dev.t.{number}", "msg_id": f"2026-{number}",
-        "timestamp": number, "msg": {"n": number}, **changes,
+        "timestamp": number, "msg": {"n": 9 - number}, **changes,
     }  # fmt: skip
 
 
