@@ -23,7 +23,7 @@ import fedmsg
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = {
-    "all", "commands", "consumers", "crypto", "crypto_ng", "docs", "irc", "metrics", "sql", "srv",
+    "all", "commands", "consumers", "crypto", "crypto_ng", "datagrepper", "docs", "irc", "metrics", "sql", "srv",
     "stomp", "test", "web",
 }  # fmt: skip
 SCRIPTS = {
