@@ -23,8 +23,8 @@ import fedmsg
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = {
-    "all", "commands", "consumers", "crypto", "crypto_ng", "datagrepper", "docs", "irc", "metrics", "sql", "srv",
-    "stomp", "test", "web",
+    "all", "commands", "consumers", "crypto", "crypto_ng", "datagrepper", "docs", "irc", "metrics",
+    "sql", "srv", "stomp", "test", "web",
 }  # fmt: skip
 SCRIPTS = {
     "fedmsg-check": "fedmsg.commands.check:check",
