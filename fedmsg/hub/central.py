@@ -58,7 +58,7 @@ class Hub:
         consumers: Sequence[Any] | None = None,
         producers: Sequence[Any] | None = None,
     ) -> None:
-        self.config = dict(config)
+        self.config = {"high_water_mark": 0, **config}
         self._stop_timeout = options.get(config, "stop_timeout")
         self._linger = options.get(config, "zmq_linger") / 1000
         self.topics: defaultdict[str, list[Any]] = defaultdict(list)
