@@ -35,6 +35,7 @@ _EXTRAS = {
     "moksha": "consumers",
     "psutil": "consumers",
     "pygments": "commands",
+    "requests": "commands",
     "sqlalchemy": "sql",
     "stomp": "stomp",
     "twisted": "consumers",
