@@ -56,7 +56,7 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "twisted": ("fedmsg.hub.moksha",),
     "pygments": ("fedmsg.commands.rendering",),
     "requests": ("fedmsg.commands.replay", "fedmsg.crypto.utils"),
-    "psutil": ("fedmsg.commands.ports",),
+    "psutil": ("fedmsg.commands.checks.ports",),
     "argcomplete": ("fedmsg._arguments",),
     "sqlalchemy": ("fedmsg.encoding.sqla",),
     "websockets": ("fedmsg.hub.websocket",),

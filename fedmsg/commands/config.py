@@ -5,21 +5,18 @@ Scripts in other languages read its output.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import fedmsg.config
 from fedmsg.commands import guarded
+from fedmsg.commands.secrets import redacted
 from fedmsg.exceptions import MissingEndpoints
 
 __all__ = ["config"]
 
 _ABSENT = object()
-_SECRET_KEY = re.compile(r"pass$|passw|secret|token|api_?key", re.IGNORECASE)
-_SECRET_IN_URL = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]*@")
-_MASK = "***"
 
 
 def config(argv: Sequence[str] | None = None) -> int | None:
@@ -41,7 +38,7 @@ def _show(argv: Sequence[str] | None) -> None:
     arguments = _parser().parse_args(argv)
     loaded = _load(arguments.config_filename, arguments.disable_defaults)
     if arguments.redact:
-        loaded = _redacted(loaded)
+        loaded = redacted(loaded)
     if not arguments.query:
         print(fedmsg.config.printable(loaded))
         return
@@ -108,20 +105,3 @@ def _print_value(value: Any) -> None:
         print(value)
     else:
         print(fedmsg.config.printable(value))
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: _MASK if item and _is_secret(key) else _redacted(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return [_redacted(item) for item in value]
-    if isinstance(value, str):
-        return _SECRET_IN_URL.sub(rf"\1:{_MASK}@", value)
-    return value
-
-
-def _is_secret(key: Any) -> bool:
-    return isinstance(key, str) and _SECRET_KEY.search(key) is not None

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import fedmsg
 from fedmsg.commands import BaseCommand, run_command
+from fedmsg.commands.bounded import bounded
 from fedmsg.commands.confirming import Echo
 from fedmsg.commands.sending import Given, through_relay
 from fedmsg.consumers.retry import read as read_letters
@@ -242,28 +242,22 @@ def fetch(url: str, msg_id: str) -> tuple[int, bytes]:
     import requests
 
     where = url.rstrip("/").removesuffix("/raw") + "/id"
-    result: list[Any] = []
 
-    def work() -> None:
-        try:
-            with requests.get(
-                where, params={"id": msg_id}, timeout=_HTTP_SECONDS, stream=True
-            ) as response:
-                body = response.raw.read(_MOST_BYTES + 1, decode_content=True)
-                result.append((response.status_code, body))
-        except Exception as error:  # noqa: BLE001  told to the thread that waits
-            result.append(error)
+    def get() -> tuple[int, bytes]:
+        with requests.get(
+            where, params={"id": msg_id}, timeout=_HTTP_SECONDS, stream=True
+        ) as response:
+            body = response.raw.read(_MOST_BYTES + 1, decode_content=True)
+            return response.status_code, body
 
-    # The time-out of requests is for each packet; a thread can be left for good.
-    thread = threading.Thread(target=work, name="dg-replay-fetch", daemon=True)
-    thread.start()
-    thread.join(_HTTP_SECONDS)
-    found = result[0] if result else TimeoutError(f"no answer within {_HTTP_SECONDS:g} s")
-    if isinstance(found, Exception):
-        raise FedmsgError(f"cannot fetch {where}: {found}; see --datagrepper-url") from found
+    try:
+        # The time-out of requests is for each packet.
+        found = bounded(get, _HTTP_SECONDS)
+    except Exception as error:
+        raise FedmsgError(f"cannot fetch {where}: {error}; see --datagrepper-url") from error
     if len(found[1]) > _MOST_BYTES:
         raise FedmsgError(f"the answer of {where} is larger than {_MOST_BYTES} bytes")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def parsed(answer: bytes) -> Original:
