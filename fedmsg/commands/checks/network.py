@@ -18,8 +18,8 @@ from fedmsg.transports.addresses import Address
 #: Seconds that all look-ups have together, and that all who are asked have.
 _LOOKUP_SECONDS = 2.0
 _ANSWER_SECONDS = 1.0
-#: Addresses that are tried at most; libzmq has 1023 sockets.
-_MOST_TRIED = 400
+#: Addresses that are asked at the same time: each has two sockets, and libzmq 1023 of them.
+_AT_A_TIME = 400
 _RELAYS = ("fedmsg-relay", "fedmsg-signing")
 
 
@@ -34,12 +34,12 @@ def subscriber(case: Case) -> Iterator[Finding]:
             "endpoints", "'endpoints' is empty: there is nothing to listen to",
             "add the addresses of publishers, or of relay_outbound",
         )  # fmt: skip
-    good, findings = _resolved("endpoints", texts)
+    good, findings = resolved("endpoints", texts)
     yield from findings
-    answering = _answering(list(good.values())[:_MOST_TRIED], zmq.SUB)
+    answered = answering(list(good.values()), zmq.SUB)
     for name, value in endpoints.items():
         mine = [text for text in as_list(value) if text in good]
-        heard = [text for text in mine if good[text] in answering]
+        heard = [text for text in mine if good[text] in answered]
         if heard:
             yield ok("endpoints", f"{name}: {', '.join(heard)} answers")
         elif mine:
@@ -75,11 +75,11 @@ def publisher(case: Case) -> Iterator[Finding]:
 
 
 def _relay(inbound: Sequence[str]) -> Iterator[Finding]:
-    good, findings = _resolved("relay", inbound)
+    good, findings = resolved("relay", inbound)
     yield from findings
-    answering = _answering(list(good.values()), zmq.XPUB)
-    if answering:
-        yield ok("relay", f"a relay answers at {', '.join(sorted(answering))}")
+    answered = answering(list(good.values()), zmq.XPUB)
+    if answered:
+        yield ok("relay", f"a relay answers at {', '.join(sorted(answered))}")
     elif good:
         yield error(
             "relay", f"no relay answers within {_ANSWER_SECONDS:g} s at {', '.join(good)}",
@@ -109,7 +109,7 @@ def _to_bind(
     key: str, texts: Sequence[str], found: Sequence[Listener], literal: bool
 ) -> Iterator[Finding]:
     """Check addresses that are going to be bound; one free address is enough."""
-    good, findings = _resolved("ports", texts)
+    good, findings = resolved("ports", texts)
     yield from findings
     taken = {}
     for text in list(good):
@@ -158,7 +158,7 @@ def _owner(address: Address, found: Sequence[Listener], literal: bool) -> str:
     return next((each.owner for each in found if each.takes(host, int(address.port))), "")
 
 
-def _resolved(check: str, texts: Iterable[str]) -> tuple[dict[str, str], list[Finding]]:
+def resolved(check: str, texts: Iterable[str]) -> tuple[dict[str, str], list[Finding]]:
     """Return each usable address with what to connect to, and findings about the others."""
     parsed, findings = {}, []
     for text in dict.fromkeys(texts):
@@ -181,14 +181,21 @@ def _resolved(check: str, texts: Iterable[str]) -> tuple[dict[str, str], list[Fi
     return good, findings
 
 
-def _answering(targets: Sequence[str], kind: int) -> set[str]:
+def answering(targets: Sequence[str], kind: int) -> set[str]:
     """Return those of some numeric addresses where a peer of the right kind answers in time.
 
     Args:
-        targets: all are asked at the same time.
+        targets: 400 are asked at the same time, and have a second.
         kind: ``SUB`` asks for a publisher, and subscribes to nothing; ``XPUB`` asks for a
             subscriber, and sends nothing.
     """
+    found: set[str] = set()
+    for start in range(0, len(targets), _AT_A_TIME):
+        found |= _answer(targets[start : start + _AT_A_TIME], kind)
+    return found
+
+
+def _answer(targets: Sequence[str], kind: int) -> set[str]:
     context: zmq.Context[Any] = zmq.Context()
     waiting: dict[Any, str] = {}
     opened: list[zmq.Socket[bytes]] = []
