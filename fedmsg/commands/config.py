@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import fedmsg.config
+from fedmsg._arguments import complete
 from fedmsg.commands import guarded
 from fedmsg.commands.secrets import redacted
 from fedmsg.exceptions import MissingEndpoints
@@ -35,7 +36,7 @@ def config(argv: Sequence[str] | None = None) -> int | None:
 
 
 def _show(argv: Sequence[str] | None) -> None:
-    arguments = _parser().parse_args(argv)
+    arguments = complete(parser()).parse_args(argv)
     loaded = _load(arguments.config_filename, arguments.disable_defaults)
     if arguments.redact:
         loaded = redacted(loaded)
@@ -53,11 +54,12 @@ def _show(argv: Sequence[str] | None) -> None:
         _print_value(value)
 
 
-def _parser() -> Any:
+def parser() -> Any:
+    """Return the parser of the command line."""
     import argparse
 
-    parser = argparse.ArgumentParser(description="Show the fedmsg configuration as JSON.")
-    add = parser.add_argument
+    made = argparse.ArgumentParser(description="Show the fedmsg configuration as JSON.")
+    add = made.add_argument
     add("--config-filename", dest="config_filename", help="read this file only")
     add(
         "--disable-defaults",
@@ -72,7 +74,7 @@ def _parser() -> Any:
         help="show these keys only: dotted paths, separated by commas; one value after the other",
     )
     add("--redact", dest="redact", action="store_true", help="replace passwords by ***")
-    return parser
+    return made
 
 
 def _load(filename: str | None, disable_defaults: bool) -> dict[str, Any]:

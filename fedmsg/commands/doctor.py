@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from fedmsg._arguments import complete
 from fedmsg.commands import guarded
 from fedmsg.commands.bounded import bounded
 from fedmsg.commands.checks import LEVELS, Case, Finding, credentials, error, network, system
@@ -53,7 +54,7 @@ def doctor(argv: Sequence[str] | None = None) -> int | None:
     Raises:
         SystemExit: the command line is wrong (2), or asks for help (0).
     """
-    arguments = parser().parse_args(argv)
+    arguments = complete(parser()).parse_args(argv)
     return guarded(lambda: _run(arguments))
 
 

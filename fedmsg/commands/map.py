@@ -15,6 +15,7 @@ from typing import Any
 import zmq
 
 import fedmsg.config
+from fedmsg._arguments import complete
 from fedmsg.commands import guarded
 from fedmsg.commands.bounded import bounded
 from fedmsg.commands.checks.network import answering, resolved
@@ -39,7 +40,7 @@ def bus_map(argv: Sequence[str] | None = None) -> int | None:
     Raises:
         SystemExit: the command line is wrong (2), or asks for help (0).
     """
-    arguments = parser().parse_args(argv)
+    arguments = complete(parser()).parse_args(argv)
     return guarded(lambda: _show(arguments))
 
 
