@@ -39,7 +39,7 @@ space := $(empty) $(empty)
 
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-pythons test-pythons-env lint format types docs bench soak venv peer clean
+.PHONY: help demo test test-pythons test-pythons-env lint format types docs man bench soak venv peer clean
 .DELETE_ON_ERROR:
 
 help:
@@ -49,7 +49,7 @@ help:
 	@echo "make peer          install fedmsg 1.1.7 beside, for the tests of interoperation"
 	@echo "make soak          the trials, $(SOAK_SECONDS) seconds each"
 	@echo "make bench         the comparisons in benchmarks/"
-	@echo "make lint types docs format clean"
+	@echo "make lint types docs man format clean"
 
 # -- environments; each is made again when what it was made from has changed -----------------------
 
@@ -112,6 +112,10 @@ types: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+# One page for each command, made from its parser.
+man: $(VENV)/.installed
+	$(BIN)/python docs/_ext/man_pages.py docs/_build/man
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

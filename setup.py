@@ -12,7 +12,13 @@ EXTRAS = {
     # pyOpenSSL 23.3 is the first whose store takes cryptography's revocation lists, and
     # cryptography 42 the first that tells times with their zone.
     "crypto": ["cryptography>=42", "pyOpenSSL>=24", "requests>=2.28"],
-    "commands": ["pygments>=2.14", "psutil>=5.9", "click>=8", "argcomplete>=2"],
+    "commands": [
+        "pygments>=2.14",
+        "psutil>=5.9",
+        "click>=8",
+        "argcomplete>=2",
+        "requests>=2.28",
+    ],  # fmt: skip
     "stomp": ["stomp.py>=8.2,<10"],
     # moksha.hub imports pkg_resources, which setuptools 82 no longer has.
     "consumers": ["moksha.hub>=1.5.17", "setuptools<82", "psutil>=5.9", "requests>=2.28"],
@@ -87,6 +93,9 @@ setup(
     scripts=["scripts/fedmsg-config"],
     entry_points={
         "console_scripts": [
+            "fedmsg-collectd = fedmsg.commands.collectd:collectd",
+            "fedmsg-dg-replay = fedmsg.commands.replay:replay",
+            "fedmsg-doctor = fedmsg.commands.doctor:doctor",
             "fedmsg-check = fedmsg.commands.check:check",
             "fedmsg-gateway = fedmsg.commands.gateway:gateway",
             "fedmsg-hub = fedmsg.commands.hub:hub",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -53,4 +54,18 @@ def build_parser(
         dest = kwargs["dest"]
         default = None if dest == "config_filename" else config.get(dest)
         parser.add_argument(*flags, **kwargs, default=default)
+    return complete(parser)
+
+
+def complete(parser: Any) -> Any:
+    """Return a parser; if it is a shell that asks, answer it and end the process instead.
+
+    ``register-python-argcomplete`` tells a shell to ask.
+    """
+    if "_ARGCOMPLETE" in os.environ:
+        try:
+            import argcomplete
+        except ImportError:  # of the extra commands
+            return parser
+        argcomplete.autocomplete(parser)
     return parser

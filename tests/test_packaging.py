@@ -27,6 +27,9 @@ EXTRAS = {
     "sql", "srv", "stomp", "test", "web",
 }  # fmt: skip
 SCRIPTS = {
+    "fedmsg-collectd": "fedmsg.commands.collectd:collectd",
+    "fedmsg-dg-replay": "fedmsg.commands.replay:replay",
+    "fedmsg-doctor": "fedmsg.commands.doctor:doctor",
     "fedmsg-check": "fedmsg.commands.check:check",
     "fedmsg-gateway": "fedmsg.commands.gateway:gateway",
     "fedmsg-hub": "fedmsg.commands.hub:hub",

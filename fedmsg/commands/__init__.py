@@ -20,6 +20,7 @@ from fedmsg.transports import as_list
 __all__ = [
     "BaseCommand",
     "dictConfig",
+    "discard_stdout",
     "guarded",
     "join_endpoints",
     "run_command",
@@ -35,7 +36,7 @@ _EXTRAS = {
     "moksha": "consumers",
     "psutil": "consumers",
     "pygments": "commands",
-    "requests": "datagrepper",
+    "requests": "commands",
     "sqlalchemy": "sql",
     "stomp": "stomp",
     "twisted": "consumers",
@@ -154,7 +155,7 @@ def guarded(function: Callable[[], int | None]) -> int | None:
         print()
         return 0
     except BrokenPipeError:
-        _discard_stdout()
+        discard_stdout()
         return 0
     except (FedmsgError, OSError) as error:
         text = str(error)
@@ -177,7 +178,7 @@ def _call_and_flush(function: Callable[[], int | None]) -> int | None:
     return status
 
 
-def _discard_stdout() -> None:
+def discard_stdout() -> None:
     """Point standard output at nothing, so that the flush at exit finds no closed pipe."""
     try:
         descriptor = sys.stdout.fileno()

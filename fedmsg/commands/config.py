@@ -5,21 +5,19 @@ Scripts in other languages read its output.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import fedmsg.config
+from fedmsg._arguments import complete
 from fedmsg.commands import guarded
+from fedmsg.commands.secrets import redacted
 from fedmsg.exceptions import MissingEndpoints
 
 __all__ = ["config"]
 
 _ABSENT = object()
-_SECRET_KEY = re.compile(r"pass$|passw|secret|token|api_?key", re.IGNORECASE)
-_SECRET_IN_URL = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]*@")
-_MASK = "***"
 
 
 def config(argv: Sequence[str] | None = None) -> int | None:
@@ -38,10 +36,10 @@ def config(argv: Sequence[str] | None = None) -> int | None:
 
 
 def _show(argv: Sequence[str] | None) -> None:
-    arguments = _parser().parse_args(argv)
+    arguments = complete(parser()).parse_args(argv)
     loaded = _load(arguments.config_filename, arguments.disable_defaults)
     if arguments.redact:
-        loaded = _redacted(loaded)
+        loaded = redacted(loaded)
     if not arguments.query:
         print(fedmsg.config.printable(loaded))
         return
@@ -56,11 +54,12 @@ def _show(argv: Sequence[str] | None) -> None:
         _print_value(value)
 
 
-def _parser() -> Any:
+def parser() -> Any:
+    """Return the parser of the command line."""
     import argparse
 
-    parser = argparse.ArgumentParser(description="Show the fedmsg configuration as JSON.")
-    add = parser.add_argument
+    made = argparse.ArgumentParser(description="Show the fedmsg configuration as JSON.")
+    add = made.add_argument
     add("--config-filename", dest="config_filename", help="read this file only")
     add(
         "--disable-defaults",
@@ -75,7 +74,7 @@ def _parser() -> Any:
         help="show these keys only: dotted paths, separated by commas; one value after the other",
     )
     add("--redact", dest="redact", action="store_true", help="replace passwords by ***")
-    return parser
+    return made
 
 
 def _load(filename: str | None, disable_defaults: bool) -> dict[str, Any]:
@@ -108,20 +107,3 @@ def _print_value(value: Any) -> None:
         print(value)
     else:
         print(fedmsg.config.printable(value))
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: _MASK if item and _is_secret(key) else _redacted(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return [_redacted(item) for item in value]
-    if isinstance(value, str):
-        return _SECRET_IN_URL.sub(rf"\1:{_MASK}@", value)
-    return value
-
-
-def _is_secret(key: Any) -> bool:
-    return isinstance(key, str) and _SECRET_KEY.search(key) is not None

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from fedmsg._arguments import complete
 from fedmsg.commands import guarded
 from fedmsg.crypto import authority
 from fedmsg.exceptions import FedmsgError
@@ -39,19 +40,20 @@ def keys(argv: Sequence[str] | None = None) -> int | None:
     Raises:
         SystemExit: the command line is wrong (2), or asks for help (0).
     """
-    arguments = _parser().parse_args(argv)
+    arguments = complete(parser()).parse_args(argv)
     return guarded(lambda: _run(arguments))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
         prog="fedmsg-keys",
         description="Make a certificate authority with certificates and a revocation list,"
         " for development.  Nothing is overwritten.  The lines for fedmsg.d/ssl.py are printed.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
+    add = made.add_argument
     add("directory", help="where the files are, or shall be: the option ssldir")
     add(
         "--name",
@@ -77,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         help="put a certificate on the revocation list; may be repeated",
     )
     add("--days", type=int, default=365, help="how long all is valid; default %(default)s days")
-    return parser
+    return made
 
 
 def _run(arguments: argparse.Namespace) -> None:

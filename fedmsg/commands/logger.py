@@ -9,20 +9,10 @@ from typing import Any
 
 import fedmsg
 from fedmsg.commands import BaseCommand, run_command
-from fedmsg.commands.sending import through_relay
+from fedmsg.commands.sending import Given, through_relay
 from fedmsg.exceptions import FedmsgError
 
 __all__ = ["LoggerCommand", "logger"]
-
-
-class _Given:
-    """A JSON value that is sent as it is: ``publish`` replaces false values by ``{}``."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __json__(self) -> Any:
-        return self._value
 
 
 class LoggerCommand(BaseCommand):
@@ -135,7 +125,7 @@ def _parse(text: str, where: str) -> Any:
         value = json.loads(text)
     except ValueError as error:
         raise FedmsgError(f"the {where} is not a JSON document: {error}") from error
-    return value or _Given(value)
+    return value or Given(value)
 
 
 def logger() -> int | None:
