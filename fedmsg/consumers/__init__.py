@@ -219,7 +219,12 @@ class FedmsgConsumer(Consumer):
             return
         if message["topic"] != message["body"]["topic"]:
             raise RuntimeWarning(MISMATCH)
-        if not fedmsg.crypto.validate(message["body"], **self.hub.config):
+        config = self.hub.config
+        if "message" in config:  # the name of an argument
+            config = {key: value for key, value in config.items() if key != "message"}
+        if not fedmsg.crypto.validate(message["body"], **config):
+            raise RuntimeWarning(NOT_AUTHENTIC)
+        if not fedmsg.crypto.is_authorised(message["topic"], message["body"], config):
             raise RuntimeWarning(NOT_AUTHENTIC)
 
 

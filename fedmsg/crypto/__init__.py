@@ -29,6 +29,7 @@ __all__ = [
     "check",
     "check_received",
     "init",
+    "is_authorised",
     "prepare",
     "rejections",
     "settings",

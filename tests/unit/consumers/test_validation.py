@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -106,6 +107,24 @@ def test_signature_must_be_valid(run: Run, check: mock.Mock) -> None:
     check.return_value = False
     with pytest.raises(RuntimeWarning, match=r"^Failed to authn message\.$"):
         consumer.validate({"topic": "t", "body": {"topic": "t"}})
+
+
+def test_key_that_is_an_argument_is_left_out(run: Run, check: mock.Mock) -> None:
+    """A configuration key ``message`` does not make every message invalid."""
+    run(Strict, message="x").validate({"topic": "t", "body": {"topic": "t"}})
+    assert "message" not in check.call_args.kwargs
+
+
+@pytest.mark.parametrize(("policy", "accepted"), [({}, False), ({"t": ["KEY"]}, True)])
+def test_gpg_needs_a_listed_topic(
+    run: Run, check: mock.Mock, policy: dict[str, Any], accepted: bool
+) -> None:
+    """Its topic is not signed, so that any key could send on any other topic."""
+    message = {"topic": "t", "body": {"topic": "t", "crypto": "gpg"}}
+    refused = contextlib.nullcontext() if accepted else pytest.raises(RuntimeWarning)
+    with refused:
+        run(Strict, routing_policy=policy).validate(message)
+    assert check.called
 
 
 @pytest.mark.parametrize("body", ['{"some": "stuff"}', b'{"some": "stuff"}'])
