@@ -10,8 +10,11 @@ from typing import Any
 
 #: Bytes of bodies that may be unconfirmed, besides the number of messages.
 WINDOW_BYTES = 64 * 1024 * 1024
-#: So many connections must end in an ERROR with this message alone in flight to blame it for it.
+#: So many connections must end in an ERROR with a message alone in flight to blame it for that;
+#: more of them, with pauses that grow to seconds, if the ERROR does not give a reason: RabbitMQ
+#: answers so while it starts.
 REFUSALS = 2
+VAGUE_REFUSALS = 10
 
 
 class Outgoing:
@@ -23,13 +26,14 @@ class Outgoing:
         msg_id: of the envelope; the same when it is sent again.
         source: whose message it is.
         refusals: connections that ended with an ERROR while it was alone in flight.
+        vague_refusals: the same, and the ERROR gave no reason.
     """
 
-    __slots__ = ("body", "msg_id", "refusals", "source", "topic")
+    __slots__ = ("body", "msg_id", "refusals", "source", "topic", "vague_refusals")
 
     def __init__(self, topic: str, body: bytes, msg_id: str, source: Any) -> None:
         self.topic, self.body, self.msg_id, self.source = topic, body, msg_id, source
-        self.refusals = 0
+        self.refusals = self.vague_refusals = 0
 
 
 class Outbox:
@@ -85,11 +89,12 @@ class Outbox:
             self._done(message)
         return message
 
-    def refuse(self, receipt: str = "") -> Outgoing | None:
+    def refuse(self, receipt: str = "", vague: bool = False) -> Outgoing | None:
         """The broker sent an ERROR: give the message up that was refused, if it is known.
 
         Args:
             receipt: the receipt that the ERROR names, empty if it names none.
+            vague: the ERROR gives no reason.
 
         Returns:
             The message given up; None if it cannot be told yet.
@@ -98,8 +103,9 @@ class Outbox:
             return self.confirm(receipt)
         if len(self._sent) == 1:
             (alone, message), = self._sent.items()  # fmt: skip
-            message.refusals += 1
-            if message.refusals >= REFUSALS:
+            message.vague_refusals += vague
+            message.refusals += not vague
+            if message.refusals >= REFUSALS or message.vague_refusals >= VAGUE_REFUSALS:
                 return self.confirm(alone)
         self._singly = max(self._singly, len(self._sent))
         return None

@@ -15,7 +15,7 @@ from ..exceptions import BrokerRefused, NoPublisher, NotConfirmed
 from . import stomp
 from .base import Transport
 from .stomp_outbox import Outbox, Outgoing
-from .stomp_rules import Settings, destination, where
+from .stomp_rules import VAGUE_ERRORS, Settings, destination, where
 from .stomp_session import Session
 
 _log = logging.getLogger("fedmsg.transports.stomp")
@@ -134,7 +134,7 @@ class PublishingSession(Session):
     def refused(self, error: BrokerRefused, receipt: str) -> bool:
         """Find out which message the broker does not want."""
         with self.condition:
-            message = self._outbox.refuse(receipt)
+            message = self._outbox.refuse(receipt, str(error) in VAGUE_ERRORS)
             if message is not None:
                 self._blame(message, error)
         # The broker closes, unless it could say which one it was.

@@ -144,6 +144,9 @@ class Dialect(NamedTuple):
     special: tuple[str, ...]
 
 
+#: Texts of ERROR frames that give no reason.
+VAGUE_ERRORS = ("", "Processing error")
+
 #: By the beginning of the ``server`` header of CONNECTED.
 DIALECTS = {
     "RabbitMQ/": Dialect("RabbitMQ", "#", True, ("%2F",)),

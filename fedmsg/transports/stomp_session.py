@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._limits import RateLimit
-from ..exceptions import BrokerRefused, ConfigurationError
+from ..exceptions import BrokerRefused
 from . import stomp
 from .stomp_rules import UNKNOWN, Backoff, Dialect, Settings, dialect, heartbeats
 from .streams import tls_context
@@ -206,7 +206,10 @@ class Session:
                     connection.abort()
                     self.condition.notify_all()
                 self._await(lambda: False, None)
-        except (OSError, ConfigurationError) as error:
+        except Exception as error:
+            # Whatever it was, the next attempt may be better than none.
+            if not isinstance(error, (OSError, ValueError)):
+                _log.exception("STOMP broker at %s", connection)
             self._fail(connection, error)
         finally:
             connection.close()

@@ -21,7 +21,7 @@ KILLS = max(3, SECONDS // 30)
 pytestmark = [
     pytest.mark.broker,
     pytest.mark.trial,
-    pytest.mark.timeout(240 + SECONDS),
+    pytest.mark.timeout(400 + SECONDS),
 ]
 
 
@@ -68,7 +68,7 @@ class Publishing:
             context = self._make(**self._config)
             for count in range(MESSAGES // THREADS):
                 self.ids[number].append(self._publish(context, thread=number, count=count))
-            assert context.flush(120) == 0
+            assert context.flush(180) == 0
             assert context.undelivered == 0
         except BaseException as error:
             self.errors.append(error)
@@ -88,7 +88,7 @@ class Publishing:
     def finish(self) -> str:
         """Wait for the threads; publish and confirm one more message and return its id."""
         for thread in self._threads:
-            thread.join(180)
+            thread.join(240)
             assert not thread.is_alive()
         assert self.errors == []
         context = self._make(**self._config)
@@ -103,11 +103,11 @@ def test_nothing_is_lost(
 ) -> None:  # fmt: skip
     """SIGKILL, three times and more: all arrive, in the order of their thread but for repeats."""
     node, queue, changes = kept
-    config = configuration(node.port, stomp_window_timeout=120, stomp_delay=0.1, **changes)
+    config = configuration(node.port, stomp_window_timeout=180, stomp_delay=0.1, **changes)
     publishing = Publishing(make_context, config)
     for kill in range(1, KILLS + 1):
         due = MESSAGES * kill // (KILLS + 1)
-        eventually(lambda due=due: publishing.has_reached(due), timeout=120)
+        eventually(lambda due=due: publishing.has_reached(due), timeout=180)
         node.kill()
         node.start()
     last = publishing.finish()

@@ -114,6 +114,16 @@ def test_fail_over_when_a_broker_is_lost(stomp_publisher: Callable[..., Any], pe
     assert second.ids() == sorted(second.ids(), key=int)
 
 
+def test_a_name_that_cannot_be_one(stomp_publisher: Callable[..., Any], peer: Start) -> None:
+    """A host that the resolver does not even try costs nothing but the attempt."""
+    useful = peer(good)
+    settings = stomp_settings(useful.port)
+    settings = settings._replace(brokers=(("a" * 70, 1), ("a..b", 1), *settings.brokers))
+    publisher = stomp_publisher(settings, settle=0.0)
+    publisher.send(b"org.a", b"{}", "1")
+    assert publisher.flush(15) == 0
+
+
 def test_nobody_listens(
     make_context: Callable[..., Any], port: Callable[[], int], peer: Start
 ) -> None:

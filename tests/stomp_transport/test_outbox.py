@@ -94,6 +94,17 @@ def test_refused_without_a_name() -> None:
     assert (given_up, confirmed) == (["2"], ["0", "1", "3", "4"])
 
 
+def test_refused_without_a_reason() -> None:
+    """An ERROR that gives no reason, as of a broker that is starting, is not soon blamed on it."""
+    outbox = filled(1)
+    outcomes = []
+    for _ in range(10):
+        send_all(outbox)
+        outcomes.append(outbox.refuse(vague=True))
+        outbox.resend()
+    assert outcomes[:9] == [None] * 9 and outcomes[9] is not None
+
+
 def test_only_the_suspects_go_singly() -> None:
     """When as many have been confirmed as were unconfirmed at the ERROR, the window opens again."""
     outbox = filled(2)
