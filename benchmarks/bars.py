@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from . import publishing, reading, relaying, signing, signing_relay, starting, stomp, tailing
+from . import (
+    hub,
+    publishing,
+    reading,
+    relaying,
+    signing,
+    signing_relay,
+    starting,
+    stomp,
+    tailing,
+)
 from .measure import Result
 
 #: Takes "is this only a smoke run?".
@@ -82,6 +92,21 @@ BARS = (
         "x", 1.1, reading.measure, old="9"),
     Bar("stomp-rate", "`publish` 100 B to RabbitMQ, confirmed: messages/s / stomp.py alone", "x",
         0.7, partial(stomp.measure, _SMALL), at_most=False, missing=stomp.missing),
+    Bar("hub-cpu", "hub, trivial consumer, 100,000 of 1 KB: CPU / raw `recv` and `json.loads`",
+        "x", 1.3, hub.cpu, old="2.4"),
+    Bar("hub-memory", "its peak memory, more than raw", "MiB", 30, hub.memory),
+    Bar("hub-ready", "`fedmsg-hub`: from its start until it is ready", "s", 0.3, hub.ready,
+        old="1.4"),
+    Bar("gateway-50", "gateway, 50 clients: messages/s / a loop in Python", "x", 0.9,
+        partial(hub.gateway_rate, 50), at_most=False, old="0.7-0.8"),
+    Bar("gateway-500", "gateway, 500 clients: messages/s / a loop in Python", "x", 0.9,
+        partial(hub.gateway_rate, 500), at_most=False, old="0.7-0.8"),
+    Bar("gateway-50-cpu", "gateway, 50 clients: CPU / a loop in Python", "x", 1.2,
+        partial(hub.gateway_cpu, 50)),
+    Bar("gateway-500-cpu", "gateway, 500 clients: CPU / a loop in Python", "x", 1.2,
+        partial(hub.gateway_cpu, 500)),
+    Bar("gateway-memory", "gateway, 500 clients: peak memory", "MiB", 60,
+        partial(hub.gateway_memory, 500), old="177"),
     Bar("import-time", "`import fedmsg` over bare Python: wall / `import zmq`", "x", 1.7,
         starting.import_time, old="4.5"),
     Bar("import-modules", "`import fedmsg`: modules beyond bare Python", "modules", 110,

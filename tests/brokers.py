@@ -22,6 +22,8 @@ START_SECONDS = 90.0
 _RABBIT_BIN = Path("/usr/lib/rabbitmq/bin")
 _ACTIVEMQ_HOME = Path("/usr/share/activemq")
 _HASHED_SALT = b"salt"
+#: In the log of RabbitMQ.
+_STARTED = "Server startup complete"
 #: The queue behind the topics that begin with ``org.fedoraproject.dev.kept.``
 KEPT = "/amq/queue/kept"
 
@@ -43,6 +45,7 @@ class Node:
         self.folder, self.port = folder, free_port()
         folder.mkdir(parents=True)
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._starts = 0
 
     @classmethod
     def missing(cls) -> str:
@@ -54,16 +57,17 @@ class Node:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start, and return when it listens."""
+        """Start, and return when it is ready."""
+        self._starts += 1
         self._launch()
         deadline = time.monotonic() + START_SECONDS
         pause = threading.Event()
-        while not self._listens():
+        while not self._is_ready():
             if self._processes[-1].poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"{self.program} did not start:\n{self.output()[-4000:]}")
             pause.wait(0.05)
 
-    def _listens(self) -> bool:
+    def _is_ready(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             return True
         return False
@@ -190,6 +194,10 @@ class RabbitMQ(Node):
         """Return the log of the node."""
         node = self._environment["RABBITMQ_NODENAME"]
         return (self.folder / "log" / f"{node}.log").read_text(errors="replace")
+
+    def _is_ready(self) -> bool:
+        # It listens before it can work.
+        return super()._is_ready() and self.log().count(_STARTED) >= self._starts
 
     def control(self, *arguments: str) -> None:
         """Run ``rabbitmqctl``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ from fedmsg.consumers.message import BusMessage
 
 #: A configuration with which :class:`Recorder` runs.
 ON = {"recorder": True, "validate_signatures": False}
+#: A hub with it that listens to nobody.
+EMPTY = {**ON, "zmq_subscribe_endpoints": "", "high_water_mark": 0, "zmq_linger": 1000}
 
 
 class FakeHub:
@@ -83,3 +86,13 @@ class Gate:
     def open(self) -> None:
         """Let them pass."""
         self._open.set()
+
+
+def message(text: Any, topic: str = "org.test") -> list[bytes]:
+    """Return the frames of one message."""
+    return frames(topic, json.dumps({"topic": topic, "msg": text}))
+
+
+def numbered_one(n: int, topic: str = "org.test") -> list[bytes]:
+    """Return the frames of one numbered message."""
+    return message({"n": n}, topic)

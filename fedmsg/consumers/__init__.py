@@ -30,6 +30,7 @@ from .. import options
 from ..exceptions import ConfigurationError, MissingDependency
 from .base import Consumer
 from .message import parsed
+from .receipt import Delivered, receipt_of
 from .retry import Retry
 from .status import Seen, StatusFile
 from .values import id_of, topics_of
@@ -177,8 +178,8 @@ class FedmsgConsumer(Consumer):
             self._reject(error)
             return None
         if isinstance(message, dict):
-            message = Checked(message)
-            message.checked = self
+            receipt, message = receipt_of(message), Checked(message)
+            message.checked, message.receipt = self, receipt
             if "headers" in message and isinstance(message.get("body"), dict):
                 # After the check: they are not covered by the signature.
                 message["body"]["headers"] = message["headers"]
@@ -222,7 +223,7 @@ class FedmsgConsumer(Consumer):
             raise RuntimeWarning(NOT_AUTHENTIC)
 
 
-class Checked(dict[str, Any]):
+class Checked(Delivered):
     """An envelope that has been validated; it is not validated again.
 
     Attributes:

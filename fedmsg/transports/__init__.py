@@ -6,7 +6,7 @@ This module alone reads configuration keys; the transports take plain values.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Transport",
     "as_list",
+    "broker_publisher",
+    "broker_subscriber",
     "choose",
     "socket_options",
     "stomp_settings",
@@ -79,16 +81,8 @@ def choose(config: Config, context: zmq.Context[Any]) -> Transport | None:
 def _brokered(config: Config) -> Transport:
     from . import moksha
 
-    settings = None if moksha.running_hub() else stomp_settings(config)
-    if settings is None:
-        return moksha.MokshaTransport()
-    from .stomp_publisher import StompPublisher
-
-    return StompPublisher(
-        settings,
-        settle=config["post_init_sleep"],
-        timeout=options.get(config, "stomp_window_timeout"),
-    )
+    found = None if moksha.running_hub() else broker_publisher(config)
+    return moksha.MokshaTransport() if found is None else found
 
 
 def stomp_settings(config: Config) -> Settings | None:
@@ -123,8 +117,44 @@ def stomp_settings(config: Config) -> Settings | None:
         raise ConfigurationError(str(error)) from error
 
 
+def broker_publisher(config: Config) -> Transport | None:
+    """Return the transport to the STOMP brokers of a configuration; None if it has none.
+
+    Raises:
+        ConfigurationError: a value is wrong.
+        KeyError: ``post_init_sleep`` is missing.
+    """
+    settings = stomp_settings(config)
+    if settings is None:
+        return None
+    from .stomp_publisher import StompPublisher
+
+    return StompPublisher(
+        settings,
+        settle=config["post_init_sleep"],
+        timeout=options.get(config, "stomp_window_timeout"),
+    )
+
+
 def stomp_tail(config: Config, prefix: str) -> StompSubscriber | None:
     """Return what receives topics with a prefix from STOMP brokers; None if there are none.
+
+    Raises:
+        ConfigurationError: a value is wrong.
+        MissingDependency: stomp.py is not installed.
+    """
+    return broker_subscriber(config, [prefix], lambda topic: topic.startswith(prefix))
+
+
+def broker_subscriber(
+    config: Config, patterns: list[str], matches: Callable[[str], bool] = lambda topic: True
+) -> StompSubscriber | None:
+    """Return what receives from the STOMP brokers of a configuration; None if it has none.
+
+    Args:
+        config: the configuration.
+        patterns: prefixes of topics, or patterns; the broker sends more than that.
+        matches: says of a topic whether it is wanted.
 
     Raises:
         ConfigurationError: a value is wrong.
@@ -137,8 +167,8 @@ def stomp_tail(config: Config, prefix: str) -> StompSubscriber | None:
 
     return StompSubscriber(
         settings,
-        [prefix],
-        matches=lambda topic: topic.startswith(prefix),
+        patterns,
+        matches=matches,
         queue=options.get(config, "stomp_queue") or "",
         ack_mode=options.get(config, "stomp_ack_mode"),
         headers=options.get(config, "stomp_subscribe_headers"),

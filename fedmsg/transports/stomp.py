@@ -21,6 +21,8 @@ from .streams import Stream, abort, tls_context
 #: A larger frame ends the connection, bytes.
 MAX_FRAME = 256 * 1024 * 1024
 _CHUNK = 65536
+#: For brokers without heart-beats: the defaults of ``zmq_tcp_keepalive``.
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 _COMMANDS = ("CONNECTED", "MESSAGE", "RECEIPT", "ERROR")
 
 #: Called with the command, the headers and the body of a frame; in the reader's thread.
@@ -53,62 +55,62 @@ def library() -> Any:
     return stomp
 
 
+class _Link:
+    """What of stomp.py's transport is replaced; stands before it in the class that is used."""
+
+    def __init__(self, stream: Stream, broker: Broker, connection: Connection) -> None:
+        super().__init__([broker], auto_decode=False)  # type: ignore[call-arg]
+        self._stream, self._broker, self._connection = stream, broker, connection
+        self._fresh, self._unframed = True, 0
+
+    def attempt_connection(self) -> None:
+        """Use the connection that exists."""
+        self.socket, self.current_host_and_port = self._stream, self._broker
+
+    def transmit(self, frame: Any) -> None:
+        """Queue a frame; stomp.py's own method shows the passcode in the debug log."""
+        self._connection.write(b"".join(library().utils.convert_frame(frame)))
+
+    def receive(self) -> bytes:
+        """Return the next bytes.
+
+        stomp.py loses the frame that follows two heart-beats in one read, so they are taken
+        out where a frame may begin.
+        """
+        self._connection.reading(True)
+        try:
+            data = self._stream.recv(_CHUNK)
+        finally:
+            self._connection.reading(False)
+        if self._fresh and not getattr(self, "_BaseTransport__recvbuf", b""):
+            data = data.lstrip(b"\r\n") or data[:1]
+        self._fresh = b"\0" in data or data in (b"\n", b"\r")
+        self._unframed += len(data)
+        if self._unframed > MAX_FRAME:
+            raise OSError(f"the broker sent a frame of more than {MAX_FRAME} bytes")
+        return data if data != b"\r" else b"\n"
+
+    def process_frame(self, f: Any, frame_str: bytes) -> None:
+        """Pass a frame on; stomp.py would also log all that is in it."""
+        self._unframed = 0
+        if f.cmd in _COMMANDS:
+            self._connection.sink(f.cmd, f.headers, f.body or b"")
+        elif f.cmd != "heartbeat":
+            raise ValueError(f"unknown frame {f.cmd[:20]!r}")
+
+    def notify(self, frame_type: str, frame: Any = None) -> None:
+        """Nobody else listens."""
+
+    def cleanup(self) -> None:
+        """Leave the socket to its owner, who may be writing."""
+        self._stream.shutdown()
+        self.socket = None  # type: ignore[assignment]
+
+
 @cache
 def _link_class() -> type[Any]:
-    stomp = library()
-
-    class Link(stomp.transport.Transport):  # type: ignore[misc, name-defined]
-        """stomp.py's transport on our :class:`Stream`."""
-
-        def __init__(self, stream: Stream, broker: Broker, connection: Connection) -> None:
-            super().__init__([broker], auto_decode=False)
-            self._stream, self._broker, self._connection = stream, broker, connection
-            self._fresh, self._unframed = True, 0
-
-        def attempt_connection(self) -> None:
-            """Use the connection that exists."""
-            self.socket, self.current_host_and_port = self._stream, self._broker
-
-        def transmit(self, frame: Any) -> None:
-            """Queue a frame; stomp.py's own method shows the passcode in the debug log."""
-            self._connection.write(b"".join(stomp.utils.convert_frame(frame)))
-
-        def receive(self) -> bytes:
-            """Return the next bytes.
-
-            stomp.py loses the frame that follows two heart-beats in one read, so they are taken
-            out where a frame may begin.
-            """
-            self._connection.reading(True)
-            try:
-                data = self._stream.recv(_CHUNK)
-            finally:
-                self._connection.reading(False)
-            if self._fresh and not getattr(self, "_BaseTransport__recvbuf", b""):
-                data = data.lstrip(b"\r\n") or data[:1]
-            self._fresh = b"\0" in data or data in (b"\n", b"\r")
-            self._unframed += len(data)
-            if self._unframed > MAX_FRAME:
-                raise OSError(f"the broker sent a frame of more than {MAX_FRAME} bytes")
-            return data if data != b"\r" else b"\n"
-
-        def process_frame(self, f: Any, frame_str: bytes) -> None:
-            """Pass a frame on; stomp.py would also log all that is in it."""
-            self._unframed = 0
-            if f.cmd in _COMMANDS:
-                self._connection.sink(f.cmd, f.headers, f.body or b"")
-            elif f.cmd != "heartbeat":
-                raise ValueError(f"unknown frame {f.cmd[:20]!r}")
-
-        def notify(self, frame_type: str, frame: Any = None) -> None:
-            """Nobody else listens."""
-
-        def cleanup(self) -> None:
-            """Leave the socket to its owner, who may be writing."""
-            self._stream.shutdown()
-            self.socket = None  # type: ignore[assignment]
-
-    return Link
+    """Return stomp.py's transport on our :class:`Stream`."""
+    return type("Link", (_Link, library().transport.Transport), {})
 
 
 class Connection:
@@ -153,6 +155,9 @@ class Connection:
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEPALIVE.items():
+                if hasattr(socket, name):
+                    raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
             if tls is not None:
                 self._raw = raw = tls.wrap_socket(
                     raw, server_hostname=self.broker[0], do_handshake_on_connect=False

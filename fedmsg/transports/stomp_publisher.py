@@ -24,6 +24,8 @@ _log = logging.getLogger("fedmsg.transports.stomp")
 _BATCH = 100
 _BATCH_BYTES = 256 * 1024
 
+CLOSED = "this publisher is not open, or has been closed"
+
 _destination = lru_cache(maxsize=1024)(destination)
 
 
@@ -44,6 +46,7 @@ class PublishingSession(Session):
         Raises:
             BrokerRefused: every broker that can be reached refuses us.
             NotConfirmed: the window has been full for ``timeout`` seconds.
+            NoPublisher: its source was closed.
         """
         with self.condition:
             if self.refusal is not None:
@@ -56,6 +59,8 @@ class PublishingSession(Session):
                     + (f" ({self.problem})" if self.problem else ""),
                     count,
                 )
+            if message.source.is_closed:  # meanwhile, by another thread
+                raise NoPublisher(CLOSED)
             self._outbox.add(message)
             message.source.unconfirmed += 1
             if self._idle:
@@ -181,6 +186,11 @@ class StompPublisher(Transport):
         self.unconfirmed = 0
         self.refusal: BrokerRefused | None = None
 
+    @property
+    def is_closed(self) -> bool:
+        """True before :meth:`open` and after :meth:`close`."""
+        return self._session is None
+
     def open(self) -> None:
         """Connect in the background, and wait a moment for the outcome.
 
@@ -202,7 +212,7 @@ class StompPublisher(Transport):
         """
         session = self._session
         if session is None:
-            raise NoPublisher("this publisher is not open, or has been closed")
+            raise NoPublisher(CLOSED)
         self._raise_refusal("; the message at hand was not sent")
         text, msg_id = topic.decode("utf-8"), str(msg_id)
         if "\0" in text or "\0" in msg_id:

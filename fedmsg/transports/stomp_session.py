@@ -56,7 +56,7 @@ class Session:
         self._answer: Mapping[str, str] | None = None
         self._error: BrokerRefused | None = None
         self._over = self._useful = False
-        self._log_limit = RateLimit(6)
+        self._log_limit = RateLimit(3)
         self._unread: queue.SimpleQueue[stomp.Connection | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._run, name="fedmsg-stomp", daemon=True),
@@ -236,9 +236,10 @@ class Session:
                     else TimeoutError(f"no answer to CONNECT within {timeout:g} s")
                 )
             self.dialect = dialect(self._answer.get("server", ""))
+            level = logging.INFO if self.problem else logging.DEBUG
             self.endpoint, self.problem, self.refusal = str(connection), "", None
             self.condition.notify_all()
-        _log.info("connected to the STOMP broker at %s", connection)
+        _log.log(level, "connected to the STOMP broker at %s", connection)
 
     def _fail(self, connection: stomp.Connection, error: Exception) -> None:
         """Remember why there is no connection, and say so at a bounded rate."""

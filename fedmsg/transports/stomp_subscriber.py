@@ -63,6 +63,7 @@ class SubscribingSession(Session):
         self._patterns, self._queue_name = tuple(patterns), queue
         self._mode, self._headers = ack_mode, dict(headers)
         self.generation = 0
+        self.paused = False
         self.subscribed = False
         self.fatal: FedmsgError | None = None
         self._targets: dict[str, str] = {}
@@ -81,15 +82,19 @@ class SubscribingSession(Session):
                 self.condition.notify_all()
 
     def next(self) -> Delivery | None:
-        """Wait for the next delivery; None if the session has been told to stop.
+        """Wait for the next delivery; None if the session has been told to stop, or to pause.
 
         Raises:
             BrokerRefused: no broker has accepted the subscription so far, and one refuses it.
             ConfigurationError: the subscription cannot be expressed for this broker.
         """
         with self.condition:
-            self.condition.wait_for(lambda: self._arrived or self.stopping or self._problem())
-            if self.stopping:
+            self.condition.wait_for(
+                lambda: self._arrived or self.stopping or self.paused or self._problem()
+            )
+            # What is acknowledged already would be lost; the rest is delivered again.
+            ended = self.paused and (self._mode != "auto" or not self._arrived)
+            if self.stopping or ended:
                 return None
             if not self._arrived:
                 raise self._problem() or FedmsgError("no message")
@@ -232,7 +237,14 @@ class StompSubscriber:
                 else:
                     delivery.ack()
         finally:
-            self.close()
+            if not self._session.paused:
+                self.close()
+
+    def pause(self) -> None:
+        """End :meth:`deliveries`, from any thread; answers are still sent, until :meth:`close`."""
+        with self._session.condition:
+            self._session.paused = True
+            self._session.condition.notify_all()
 
     def frames(self) -> Iterator[tuple[str, str, list[bytes]]]:
         """Yield ``("stomp", endpoint, frames)``; each message is acknowledged at once."""

@@ -87,11 +87,11 @@ def rabbitmq(
     yield from _node(RabbitMQ, tmp_path_factory.mktemp("rabbitmq"), port, certificates)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def other_rabbitmq(
     tmp_path_factory: pytest.TempPathFactory, port: Callable[[], int]
 ) -> Iterator[RabbitMQ]:
-    """A second one, which knows nothing of the first."""
+    """A second one, which knows nothing of the first, for one test."""
     yield from _node(RabbitMQ, tmp_path_factory.mktemp("rabbitmq"), port)
 
 
@@ -103,11 +103,11 @@ def activemq(
     yield from _node(ActiveMQ, tmp_path_factory.mktemp("activemq"), port)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def other_activemq(
     tmp_path_factory: pytest.TempPathFactory, port: Callable[[], int]
 ) -> Iterator[ActiveMQ]:
-    """A second one."""
+    """A second one, for one test."""
     yield from _node(ActiveMQ, tmp_path_factory.mktemp("activemq"), port)
 
 

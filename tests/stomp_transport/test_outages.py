@@ -57,6 +57,12 @@ def cutting(peer: Peer) -> None:
     peer.raw(b"RECEIPT\nreceipt-id:1\n")
 
 
+def cutting_sends(peer: Peer) -> None:
+    """Cut the connection in the middle of what is being sent."""
+    peer.accept()
+    peer.socket.recv(50)
+
+
 def confirming_three(peer: Peer) -> None:
     """Confirm three messages and go away."""
     peer.accept()
@@ -64,7 +70,8 @@ def confirming_three(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize(
-    "behaviour", [closing, dropping, garbage, garbage_later, cutting, confirming_three, silent]
+    "behaviour",
+    [closing, dropping, garbage, garbage_later, cutting, cutting_sends, confirming_three, silent],
 )
 def test_unconfirmed_messages_are_sent_again(
     stomp_publisher: Callable[..., Any], peer: Start, behaviour: Behaviour
