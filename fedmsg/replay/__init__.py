@@ -46,8 +46,12 @@ def open_store(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    # Two threads may open it at the same time; one of them wins.
-    return _stores.get(value) or _stores.setdefault(value, _open_url(value))
+    if value not in _stores:
+        opened = _open_url(value)
+        # Two threads may do so at the same time; a lock could be held while this process forks.
+        if _stores.setdefault(value, opened) is not opened:
+            opened.engine.dispose()
+    return _stores[value]
 
 
 @contextlib.contextmanager

@@ -54,12 +54,16 @@ def test_check_for_replay_that_fails(address, caplog):
     assert check_for_replay("me", last, {"seq_id": 8}, config) == [{"seq_id": 8}]
 
 
-def test_service_that_is_down_costs_half_of_the_time(address):
-    """Right after a failure the service is not asked again."""
-    watched = Watched("me", settings(replay_endpoints={"me": address()}, replay_timeout=10), last=1)
+def test_service_that_is_down_costs_half_of_the_time(replay_server, sql_store):
+    """Right after a failure the service is not asked again, though it would answer."""
+    store = sql_store()
+    messages = stored(store, 9)
+    watched = Watched("me", replay_server(store).config, last=1)
     watched._ask_again = time.monotonic() + 60
-    assert list(watched.arrived({"seq_id": 5})) == [{"seq_id": 5}]
+    assert list(watched.arrived(messages[4])) == [messages[4]]
     assert watched.counts == {"missing": 3}
+    watched._ask_again = 0
+    assert ids(watched.arrived(messages[8])) == [6, 7, 8, 9]
 
 
 def test_refused_messages_may_come_late(replay_server, sql_store):
@@ -76,9 +80,11 @@ def test_refused_messages_may_come_late(replay_server, sql_store):
 def test_idle_check(replay_server, sql_store):
     """Counting begins with the store's last number; what is stored later is found, once."""
     store = sql_store()
-    stored(store, 5)
+    messages = stored(store, 5)
     watched = Watched("me", replay_server(store).config)
     assert list(watched.idle()) == []
+    # It was on its way.
+    assert list(watched.arrived(messages[4])) == [messages[4]]
     late = stored(store, 2, first=6)
     assert list(watched.idle()) == late
     assert list(watched.idle()) == []
