@@ -71,6 +71,7 @@ class Hub:
             bool(config.get("zmq_strict")), options.get(config, "max_message_size")
         )
         self._lock = threading.Lock()
+        self._changing = threading.RLock()
         self._end = Ending(self._begin_close, self._finish_close, self._is_own_thread)
         self._stopped: list[Any] = []
         self._deadline = 0.0
@@ -84,6 +85,9 @@ class Hub:
         except BaseException:
             self.close()
             raise
+        with self._changing:
+            if self._end.begun:  # a producer has closed it already
+                self._stop_parts()
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -219,13 +223,14 @@ class Hub:
 
     def start(self) -> None:
         """Begin to receive, and to work on what is received."""
-        if self._end.begun:
-            return
-        for consumer in self.consumers:
-            if hasattr(consumer, "start_workers"):
-                consumer.start_workers()
-        if self._source is not None:
-            self._source.start(self.dispatcher.prefixes())
+        with self._changing:
+            if self._end.begun:
+                return
+            for consumer in self.consumers:
+                if hasattr(consumer, "start_workers"):
+                    consumer.start_workers()
+            if self._source is not None:
+                self._source.start(self.dispatcher.prefixes())
 
     @property
     def running(self) -> bool:
@@ -260,11 +265,18 @@ class Hub:
 
     def _begin_close(self) -> None:
         self._deadline = time.monotonic() + self._stop_timeout
-        if self._source is not None:
-            self._source.stop(self._stop_timeout)
-        self._stopped = [*self.producers, *self.consumers]
-        self.producers, self.consumers = [], []
-        for each in self._stopped:
+        with self._changing:  # not while it starts
+            source = self._source
+        if source is not None:
+            source.stop(self._stop_timeout)
+        self._stop_parts()
+
+    def _stop_parts(self) -> None:
+        with self._changing:
+            parts = [*self.producers, *self.consumers]
+            self._stopped += parts
+            self.producers, self.consumers = [], []
+        for each in parts:
             try:
                 each.stop()
             except Exception:
