@@ -69,6 +69,7 @@ class Hub:
             bool(config.get("zmq_strict")), options.get(config, "max_message_size")
         )
         self._lock = threading.Lock()
+        self._changing = threading.RLock()
         self._end = Ending(self._begin_close, self._finish_close, self._is_own_thread)
         self._stopped: list[Any] = []
         self._deadline = 0.0
@@ -81,6 +82,9 @@ class Hub:
         except BaseException:
             self.close()
             raise
+        with self._changing:
+            if self._end.begun:  # a producer has closed it already
+                self._stop_parts()
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -188,16 +192,17 @@ class Hub:
 
     def start(self) -> None:
         """Begin to receive, and to work on what is received."""
-        if self._end.begun:
-            return
-        for consumer in self.consumers:
-            if hasattr(consumer, "start_workers"):
-                consumer.start_workers()
-        self._links.start()
-        if options.get(self.config, "moksha.livesocket.backend") == "websocket":
-            from .websocket import WebSocketServer
+        with self._changing:
+            if self._end.begun:
+                return
+            for consumer in self.consumers:
+                if hasattr(consumer, "start_workers"):
+                    consumer.start_workers()
+            self._links.start()
+            if options.get(self.config, "moksha.livesocket.backend") == "websocket":
+                from .websocket import WebSocketServer
 
-            self._websocket = WebSocketServer(self)
+                self._websocket = WebSocketServer(self)
 
     @property
     def running(self) -> bool:
@@ -231,12 +236,19 @@ class Hub:
     def _begin_close(self) -> None:
         self._deadline = time.monotonic() + self._stop_timeout
         moksha.adopt(None)
-        if self._websocket is not None:
-            self._websocket.stop()
+        with self._changing:  # not while it starts
+            websocket = self._websocket
+        if websocket is not None:
+            websocket.stop()
         self._links.stop(self._stop_timeout)
-        self._stopped = [*self.producers, *self.consumers]
-        self.producers, self.consumers = [], []
-        for each in self._stopped:
+        self._stop_parts()
+
+    def _stop_parts(self) -> None:
+        with self._changing:
+            parts = [*self.producers, *self.consumers]
+            self._stopped += parts
+            self.producers, self.consumers = [], []
+        for each in parts:
             try:
                 each.stop()
             except Exception:

@@ -181,22 +181,23 @@ def test_consumer_that_closes_the_hub(
     assert "open" not in caplog.text
 
 
-def test_producer_that_closes_the_hub(make: Make, eventually: Wait) -> None:
-    """From its own thread."""
+@pytest.mark.parametrize("frequency", [0, 0.01])
+def test_producer_that_closes_the_hub(make: Make, eventually: Wait, frequency: float) -> None:
+    """From its own thread, at any moment: also while the hub is being made or started."""
 
     class Closing(PollingProducer):
         """Ends everything."""
 
-        frequency = 0.01
-
         def poll(self) -> None:
             self.hub.close()
 
-    hub = make(Recorder, producers=[Closing])
-    hub.start()
-    eventually(lambda: not hub.running)
-    hub.close()
-    assert hub.producers == []
+    Closing.frequency = frequency
+    for _ in range(10):
+        hub = make(Recorder, producers=[Closing])
+        hub.start()
+        eventually(lambda: not hub.running)  # noqa: B023
+        hub.close()
+        assert (hub.producers, hub.consumers) == ([], [])
 
 
 def test_callback_that_fails_does_not_end_it(bus: Wait, eventually: Wait) -> None:
