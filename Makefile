@@ -6,8 +6,8 @@
 PYTHON ?= python3
 PEER_PYTHON ?= $(call python_of,3.11)
 PYTEST_ARGS ?=
-TEST_EXTRAS ?= commands,crypto,docs,sql,srv,test,web
-TOX_ENVS ?= py310,py312,py313
+TEST_EXTRAS ?= commands,crypto,docs,sql,srv,stomp,test,web
+TOX_ENVS ?= py310,py312,py313,stomp8
 # How long a trial lasts, in seconds.
 FEDMSG_TRIAL_SECONDS ?= 10
 SOAK_SECONDS ?= 600

@@ -21,20 +21,25 @@ EXTRAS = {
     ],  # fmt: skip
     "stomp": ["stomp.py>=8.2,<10"],
     # moksha.hub imports pkg_resources, which setuptools 82 no longer has.
-    "consumers": ["moksha.hub>=1.5.17", "setuptools<82", "psutil>=5.9"],
+    "consumers": ["moksha.hub>=1.5.17", "setuptools<82", "psutil>=5.9", "requests>=2.28"],
+    # What consumers missed while they were down.
+    "datagrepper": ["requests>=2.28"],
     "irc": ["irc>=20"],
-    "sql": ["SQLAlchemy>=1.4"],
+    "sql": ["SQLAlchemy>=1.4.46"],
     "srv": ["dnspython>=2"],
     "web": ["starlette>=0.37", "uvicorn>=0.29", "websockets>=14"],
     "metrics": ["prometheus_client>=0.16"],
     "docs": ["Sphinx>=8"],
     "test": [
         "build>=1.2",
+        "cryptography>=38",
         "hypothesis>=6.100",
         "packaging>=23",
+        "psycopg2-binary>=2.9.10",
         "pytest>=8.2",
         "pytest-randomly>=3.15",
         "pytest-timeout>=2.3",
+        "requests>=2.28",
         "setuptools>=77.0.3",
     ],
 }
@@ -98,6 +103,7 @@ setup(
             "fedmsg-announce = fedmsg.commands.announce:announce",
             "fedmsg-logger = fedmsg.commands.logger:logger",
             "fedmsg-relay = fedmsg.commands.relay:relay",
+            "fedmsg-replay-server = fedmsg.commands.replay_server:replay_server",
             "fedmsg-signing-relay = fedmsg.commands.relay:signing_relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",
             "fedmsg-trigger = fedmsg.commands.trigger:trigger",

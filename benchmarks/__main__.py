@@ -35,7 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"\n{_row(*_HEADER)}\n{_row(*('---' for _ in _HEADER))}", flush=True)
     results: dict[str, Result] = {}
     with _clean_surroundings():
-        for bar in bars:
+        for bar in list(bars):
+            if missing := bar.missing():
+                print(_row(bar.name, bar.what, "", f"not measured: no {missing}", "", "", ""))
+                bars.remove(bar)
+                continue
             results[bar.name] = bar.measure(arguments.quick)
             print(_described(bar, results[bar.name]), flush=True)
     if output:

@@ -11,26 +11,37 @@ from typing import Any
 import zmq
 
 
-class RawPublisher:
+class Envelope:
     """The same messages as ``fedmsg.publish``, with nothing that is not needed for them."""
 
-    def __init__(self, context: zmq.Context[Any], address: str) -> None:
+    def __init__(self) -> None:
         self.encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
         self.username = getpass.getuser()
         self.i = 0
+
+    def build(self, topic: str, msg: Any) -> tuple[str, dict[str, Any]]:
+        """Return full topic and message."""
+        self.i += 1
+        now = int(time.time())
+        topic = f"org.fedoraproject.dev.benchmarks.{topic}"
+        return topic, {
+            "topic": topic, "msg": msg, "timestamp": now, "i": self.i, "username": self.username,
+            "msg_id": f"{time.gmtime(now).tm_year}-{uuid.uuid4()}",
+        }  # fmt: skip
+
+
+class RawPublisher(Envelope):
+    """Sends them with pyzmq."""
+
+    def __init__(self, context: zmq.Context[Any], address: str) -> None:
+        super().__init__()
         self.socket: zmq.Socket[bytes] = context.socket(zmq.PUB)
         self.socket.setsockopt(zmq.SNDHWM, 0)
         self.socket.bind(address)
 
     def publish(self, topic: str, msg: Any) -> None:
-        self.i += 1
-        now = int(time.time())
-        topic = f"org.fedoraproject.dev.benchmarks.{topic}"
-        body = self.encode({
-            "topic": topic, "msg": msg, "timestamp": now, "i": self.i, "username": self.username,
-            "msg_id": f"{time.gmtime(now).tm_year}-{uuid.uuid4()}",
-        })  # fmt: skip
-        self.socket.send_multipart([topic.encode(), body.encode()])
+        topic, message = self.build(topic, msg)
+        self.socket.send_multipart([topic.encode(), self.encode(message).encode()])
 
 
 def raw_tail(sock: zmq.Socket[bytes], count: int) -> None:

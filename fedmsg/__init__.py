@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from . import config, core, encoding, utils  # noqa: F401  applications reach them from here
+from . import config, core, encoding, replay, utils  # noqa: F401  applications reach them from here
 from .core import FedMsgContext
 from .exceptions import AlreadyInitialized
 

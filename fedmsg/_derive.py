@@ -21,6 +21,13 @@ def topic_pattern(config: Mapping[str, Any]) -> str:
     return rf"{prefix}\.{letters}"
 
 
+def needs_endpoints(config: Mapping[str, Any]) -> bool:
+    """True if ``endpoints`` may not be missing: neither DNS nor a STOMP broker stands for them."""
+    broker = config.get("stomp_uri") or config.get("stomp_broker")
+    brokered = broker and not config.get("zmq_enabled", True)
+    return not (brokered or config.get("srv_endpoints"))
+
+
 def complete_endpoints(config: dict[str, Any]) -> None:
     """Turn every value of ``endpoints`` into a list, and add what DNS knows.
 
@@ -28,6 +35,8 @@ def complete_endpoints(config: dict[str, Any]) -> None:
         ConfigurationError: ``endpoints`` is there and has a wrong form.
         MissingDependency: ``srv_endpoints`` is set, and dnspython is not installed.
     """
+    if not needs_endpoints(config):
+        config.setdefault("endpoints", {})
     if "endpoints" in config:
         if not isinstance(config["endpoints"], dict):
             raise ConfigurationError("The 'endpoints' config value must be a dict.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import replay
 from .exceptions import MissingKey
 
 
@@ -32,11 +33,12 @@ def store_and_sign(
     Raises:
         MissingKey: ``certnames`` or ``gpg_keys`` has no entry for this publisher; a KeyError.
         ConfigurationError, OSError: as :func:`fedmsg.crypto.sign`; nothing is stored then.
+        StoreError: the store failed.
         TypeError: the store or the signer did not return a dict.
     """
     from . import crypto
 
-    store: Any = config.get("persistent_store")
+    store = replay.open_store(config.get("persistent_store"))
     signing = config.get("sign_messages")
     updates = bool(store) and hasattr(store, "update")
     how = {**crypto.settings(config), **_credential(config, hostname)} if signing else {}
@@ -46,7 +48,8 @@ def store_and_sign(
             crypto.prepare(**how)
         message = store.add(message)
     if signing:
-        message = crypto.sign(message, **how)
+        with replay.discarded_unless_signed(store, message):
+            message = crypto.sign(message, **how)
     if updates:
         store.update(message)
     elif store:

@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import zmq
 
@@ -17,6 +17,8 @@ from ._limits import RateLimit
 from .exceptions import FrameError, ValidationError
 
 if TYPE_CHECKING:
+    from ._gaps import Gaps
+    from .transports.stomp_subscriber import StompSubscriber
     from .transports.subscriber import Subscriber
 
 Message = tuple[str, str, str, dict[str, Any]]
@@ -37,6 +39,7 @@ class Tail:
     context: Any
     log: logging.Logger
     rejected: Counter[str]
+    replayed: Counter[str]
     _tails: weakref.WeakSet[Any]
     _polled: weakref.WeakSet[Any]
     _reject_limit: RateLimit
@@ -49,7 +52,8 @@ class Tail:
         """Yield ``(name, endpoint, topic, message)`` for every message that arrives.
 
         Blocks between messages.  What is not a valid message is counted in :attr:`rejected`,
-        warned about and skipped.
+        warned about and skipped.  The publishers named in ``replay_endpoints`` are watched: what
+        was missed is fetched, and yielded in order.
 
         Args:
             topic: prefix of the topics wanted; there are no wildcards.
@@ -57,7 +61,9 @@ class Tail:
             kw: ignored.
 
         Raises:
-            ValueError: zeromq is switched off; at the first iteration.
+            ValueError: zeromq is switched off and no STOMP broker is configured; at the first
+                iteration.
+            BrokerRefused: the STOMP broker does not let us in; while iterating.
             KeyError: the configuration has no ``endpoints``; at the first iteration.
         """
         tailing = _Tailing(self, topic, passive)
@@ -169,13 +175,19 @@ class Tail:
 
     def _poll(self, poller: zmq.Poller, subs: dict[Any, tuple[str, str]]) -> Iterator[Message]:
         """Yield what arrives on the sockets of :meth:`_create_poller`; ends with the context."""
+        gaps = self._gaps(self._accepter())
         try:
             while True:
                 for sock, _ in poller.poll():
                     try:
-                        yield self._run_socket(sock, *subs[sock])
+                        message = self._run_socket(sock, *subs[sock])
                     except ValidationError as error:
                         self._reject(error)
+                        continue
+                    if gaps is None:
+                        yield message
+                    else:
+                        yield from gaps.arrived(*message, self.context)
         except zmq.ContextTerminated:
             self._close_subs(subs)
         except zmq.ZMQError:
@@ -191,6 +203,14 @@ class Tail:
         topic, message = self._accepter()(sock.recv_multipart())
         return name, ep, topic, message
 
+    def _gaps(self, accept: Any, topic: str = "") -> Gaps | None:
+        """Return what recovers missed messages, None without ``replay_endpoints``."""
+        if not self.c.get("replay_endpoints"):
+            return None
+        from ._gaps import Gaps
+
+        return Gaps(self.c, accept, self._reject, self.replayed, topic)
+
     def _close_subs(self, subs: Iterable[Any]) -> None:
         """Close every socket of :meth:`_create_poller`."""
         for sock in subs:
@@ -200,7 +220,8 @@ class Tail:
         if not self.c.get("zmq_enabled", True):
             raise ValueError(
                 "fedmsg.tail_messages() is only available for zeromq.  Use the hub-consumer"
-                " approach for STOMP or AMQP support."
+                " approach for STOMP or AMQP support.  (Or set 'stomp_uri': messages are received"
+                " from a STOMP broker when 'zmq_enabled' is false.)"
             )
 
 
@@ -224,7 +245,7 @@ class _Tailing:
 
     def __init__(self, owner: Tail, topic: str, passive: bool) -> None:
         self._owner, self._topic, self._passive = owner, topic, passive
-        self._subscriber: Subscriber | None = None
+        self._subscriber: Subscriber | StompSubscriber | None = None
         self._generator: Any = None
 
     def start(self) -> Generator[Message, None, None]:
@@ -233,28 +254,22 @@ class _Tailing:
         return generator
 
     def _messages(self) -> Generator[Message, None, None]:
-        # Here, because programs that only publish need not pay for it at every start.
-        from .transports import addresses
-        from .transports.subscriber import Subscriber
-
         owner = self._owner
-        owner._needs_zmq()
         if owner.context is None:
             return
         accept = owner._accepter()
         try:
-            self._subscriber = subscriber = Subscriber(
-                owner.context,
-                owner._endpoints(),
-                [self._topic.encode("utf-8")],
-                transports.subscriber_options(owner.c),
-                bind=addresses.to_bind if self._passive else None,
-            )
+            self._subscriber = subscriber = self._subscribe()
         except zmq.ZMQError:
             if owner.context is None:  # destroyed meanwhile, by another thread
                 return
             raise
+        # A broker keeps by itself what a subscriber misses.
+        gaps = owner._gaps(accept, self._topic) if owner.c.get("zmq_enabled", True) else None
         try:
+            if gaps is not None:
+                yield from gaps.messages(cast("Subscriber", subscriber), owner.context)
+                return
             for name, endpoint, frames in subscriber.frames():
                 try:
                     topic, message = accept(frames)
@@ -265,7 +280,26 @@ class _Tailing:
         finally:
             subscriber.close()
 
-    def abandon(self) -> Subscriber | None:
+    def _subscribe(self) -> Subscriber | StompSubscriber:
+        # Here, because programs that only publish need not pay for it at every start.
+        from .transports import addresses
+        from .transports.subscriber import Subscriber
+
+        owner = self._owner
+        if not owner.c.get("zmq_enabled", True):
+            found = transports.stomp_tail(owner.c, self._topic)
+            if found is not None:
+                return found
+            owner._needs_zmq()
+        return Subscriber(
+            owner.context,
+            owner._endpoints(),
+            [self._topic.encode("utf-8")],
+            transports.subscriber_options(owner.c),
+            bind=addresses.to_bind if self._passive else None,
+        )
+
+    def abandon(self) -> object:
         """In a forked child: leave the sockets to the parent; return what must not be collected."""
         if self._subscriber is not None:
             self._subscriber.abandon()

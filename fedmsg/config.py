@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from fedmsg import options
-from fedmsg._derive import check_policy, complete_endpoints, topic_pattern
+from fedmsg._derive import check_policy, complete_endpoints, needs_endpoints, topic_pattern
 from fedmsg._files import copy_config, execfile, read_config, search_path
 from fedmsg._lazy import LazyDict
 from fedmsg._loopback import environment_note, loopback, tell_loopback
@@ -187,7 +187,7 @@ def _load(
         sys.exit(0)
     if "topic_prefix_re" not in config and "topic_prefix" in config:
         config["topic_prefix_re"] = topic_pattern(config)
-    if "endpoints" not in config and not disable_defaults and not config.get("srv_endpoints"):
+    if "endpoints" not in config and not disable_defaults and needs_endpoints(config):
         raise _missing_endpoints(config, _find_files(filenames))
     complete_endpoints(config)
     return check_policy(config)

@@ -57,6 +57,8 @@ class FedMsgContext(Tail):
         publisher: the publishing socket, present only if an endpoint was established; None
             after :meth:`destroy`.
         rejected: received messages that were dropped, counted by reason.
+        replayed: what gap recovery did, counted: ``recovered``, ``duplicates``, ``missing``,
+            ``restarts``.
 
     Raises:
         KeyError: a required key is missing.
@@ -82,6 +84,7 @@ class FedMsgContext(Tail):
         self._log_limit = RateLimit()
         self._reject_limit = RateLimit(REPORTS_A_MINUTE)
         self.rejected: Counter[str] = Counter()
+        self.replayed: Counter[str] = Counter()
         if active:
             config.setdefault("name", "relay_inbound")
         elif not config.get("name"):
@@ -141,6 +144,7 @@ class FedMsgContext(Tail):
             TypeError: topic or modname is not text, or msg cannot be expressed in JSON.
             NoPublisher: this context cannot send; an AttributeError that says why.
             RelayUnavailable: the built-in set-up is used and no relay runs; an OSError.
+            StoreError: the ``persistent_store`` failed; an OSError.
             KeyError: ``sign_messages`` is set and no certificate is named for this publisher.
             ConfigurationError: its key or certificate is not what it should be; a ValueError.
             OSError: its key or certificate cannot be read.
@@ -170,7 +174,8 @@ class FedMsgContext(Tail):
             self._warn_unusual(topic, body)
         if self._transport is None:
             raise self._no_publisher()
-        self._transport.send(topic.encode("utf-8"), body.encode("ascii"))
+        msg_id = message.get("msg_id", "")
+        self._transport.send(topic.encode("utf-8"), body.encode("ascii"), msg_id)
 
     def send_message(self, topic: Any = None, msg: Any = None, modname: Any = None) -> None:
         """Old name of :meth:`publish`."""

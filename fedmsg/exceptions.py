@@ -12,6 +12,10 @@ Each class also derives from the built-in that 1.1.7 raised in the same place, s
      +-- MissingRelay            (KeyError)        active, and no address to connect to
      +-- NoEndpointAvailable     (OSError)         every address of a name failed to bind
      +-- RelayUnavailable        (OSError)         no relay answered in time
+     +-- BrokerRefused           (PermissionError) a STOMP broker said no
+     +-- NotConfirmed            (TimeoutError)    a STOMP broker did not confirm in time
+     +-- StoreError              (OSError)         the persistent store failed
+     +-- ReplayUnavailable       (OSError, ValueError)  a replay service cannot be asked
      +-- NoPublisher             (AttributeError)  publish on a context that cannot send
      +-- MissingDependency       (ImportError)     an extra is not installed
      +-- crypto.gpg.GpgBinaryError                 gpg failed, or a signature is not good
@@ -71,6 +75,38 @@ class NoEndpointAvailable(FedmsgError, OSError):
 
 class RelayUnavailable(FedmsgError, OSError):
     """No relay subscribed within the time allowed; the message was not sent."""
+
+
+class BrokerRefused(FedmsgError, PermissionError):
+    """A STOMP broker answered with an ERROR, or its certificate is not acceptable.
+
+    Attributes:
+        destination: of the message that was refused; empty if it was the connection.
+    """
+
+    def __init__(self, text: str, destination: str = "") -> None:
+        super().__init__(text)
+        self.destination = destination
+
+
+class NotConfirmed(FedmsgError, TimeoutError):
+    """So many messages wait for a STOMP broker that no other was accepted; it was not sent.
+
+    Attributes:
+        unconfirmed: how many.
+    """
+
+    def __init__(self, text: str, unconfirmed: int) -> None:
+        super().__init__(text)
+        self.unconfirmed = unconfirmed
+
+
+class StoreError(FedmsgError, OSError):
+    """The ``persistent_store`` failed; what was being published was not sent."""
+
+
+class ReplayUnavailable(FedmsgError, OSError, ValueError):
+    """A replay service has no address, cannot be reached, or did not answer in time."""
 
 
 class NoPublisher(FedmsgError, AttributeError):

@@ -173,7 +173,8 @@ _ROWS: list[Option] = [
     ),
     *_section(
         "Files and logging",
-        O("persistent_store", "object with add(msg) and get(query) that keeps what was published",
+        O("persistent_store", "numbers and keeps what is published: an SQLAlchemy URL, or an "
+          "object with add(msg) and get(query)",
           None, None),
         O("logging", "logging.config.dictConfig settings, applied by the commands only",
           _LOGGING, _LOGGING, check=D),
@@ -181,10 +182,11 @@ _ROWS: list[Option] = [
     *_section(
         "STOMP",
         O("stomp_uri", "host:port[,host:port...], tried in turn", None, check=S),
-        O("stomp_user", "login; guest if the key is absent", None, check=S),
-        O("stomp_pass", "password; guest if the key is absent", None, check=S),
-        O("stomp_ssl_crt", "certificate file; TLS needs this and the key", None, check=S),
-        O("stomp_ssl_key", "key file; TLS needs this and the certificate", None, check=S),
+        O("stomp_user", "login name", None, fallback="guest", check=S),
+        O("stomp_pass", "its password", None, fallback="guest", check=S),
+        O("stomp_ssl_crt", "file with the client's certificate; goes with the key; TLS is on",
+          None, check=S),
+        O("stomp_ssl_key", "file with its key", None, check=S),
     ),
     *_section(
         "Consumers",
@@ -214,6 +216,11 @@ _ROWS: list[Option] = [
           fallback=10.0, check=F, unit="seconds"),
         O("dead_letter_file", "JSON lines: the messages that a consumer failed on for good",
           check=S),
+        O("backlog", "fetch from datagrepper_url what was missed; --no-backlog sets it to False",
+          fallback=True, check=B),
+        O("backlog_max_age", "nothing older is fetched", fallback=604800, check=I, unit="seconds"),
+        O("backlog_limit", "messages that one consumer fetches at most, 0 = no limit",
+          fallback=100000, check=I, unit="messages"),
     ),
     *_section(
         "Endpoints",
@@ -221,6 +228,31 @@ _ROWS: list[Option] = [
           fallback=100000, check=I, unit="messages"),
         O("relay_required", "publishing fails if no relay has subscribed within timeout",
           fallback=False, check=B),
+        O("replay_timeout", "longest wait for an answer of a replay service",
+          fallback=5.0, check=F, unit="seconds"),
+        O("replay_idle_check", "silence after which tail asks a publisher's replay service whether "
+          "anything was missed, 0 = never", fallback=0.0, check=F, unit="seconds"),
+        O("replay_limit", "a replay server refuses to answer with more at once",
+          fallback=10000, check=I, unit="messages"),
+    ),
+    *_section(
+        "STOMP",
+        O("stomp_destination", "where a topic that does not begin with / is sent",
+          fallback="/topic/{topic}", check=S),
+        O("stomp_vhost", "virtual host of the broker", fallback="/", check=S),
+        O("stomp_ssl", "encrypt; when absent, if a certificate or stomp_ssl_ca is given", check=B),
+        O("stomp_ssl_ca", "file with the authorities that may certify the broker; when absent, "
+          "the system's", check=S),
+        O("stomp_ssl_verify", "check the broker's certificate, and that it is for the host of "
+          "stomp_uri", fallback=True, check=B),
+        O("stomp_timeout", "longest wait for a connection, for its answer, and for a send to move "
+          "on", fallback=10.0, check=F, unit="seconds"),
+        O("stomp_window", "messages that may be sent and not yet confirmed by the broker",
+          fallback=1000, check=I, unit="messages"),
+        O("stomp_window_timeout", "how long publish waits while that many are unconfirmed, before "
+          "it raises an error", fallback=10.0, check=F, unit="seconds"),
+        O("stomp_subscribe_headers", "more headers of a subscription, such as those that make it "
+          "durable", check=D),
     ),
     # Options without a default, used as they come.
     *_section(
@@ -253,10 +285,11 @@ _ROWS: list[Option] = [
     *_section(
         "STOMP",
         O("stomp_broker", "host, used without stomp_uri"),
-        O("stomp_port", "port that goes with stomp_broker", fallback=61613),
-        O("stomp_heartbeat", "heart-beat offered; the larger of both sides' counts",
-          fallback=0, unit="milliseconds"),
-        O("stomp_delay", "first delay before connecting again", fallback=0.1, unit="seconds"),
+        O("stomp_port", "port that goes with stomp_broker", fallback=61613, check=I),
+        O("stomp_heartbeat", "heart-beat offered both ways; the larger of both sides' counts, "
+          "0 = off", fallback=10000, check=I, unit="milliseconds"),
+        O("stomp_delay", "first delay before connecting again; it doubles, up to a minute",
+          fallback=0.1, check=F, unit="seconds"),
         O("stomp_queue", "one subscription in place of all topics of the consumers"),
         O("stomp_ack_mode", "ack mode of the subscription; auto sends no acks", fallback="auto"),
         O("stomp_send_explicit_nacks", "answer a failed message with NACK, not with silence",

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import pytest
 import zmq
+from databases import database_url, postgres, sql_store  # noqa: F401
 from fixtures import (  # noqa: F401
     clock,
     feeder,
@@ -26,9 +27,11 @@ from fixtures import (  # noqa: F401
     listener,
     make_context,
     openssl,
+    peer,
     pki,
     publisher,
     relay,
+    replay_server,
     stalled,
 )
 from gpg_parts import gpg_keys  # noqa: F401
@@ -36,6 +39,7 @@ from gpg_parts import gpg_keys  # noqa: F401
 import fedmsg
 import fedmsg._loopback
 import fedmsg.config
+import fedmsg.replay
 from fedmsg._limits import RateLimit
 
 #: Longest wait for something that should happen at once, seconds.
@@ -82,7 +86,7 @@ def new_address() -> str:
     return f"tcp://127.0.0.1:{new_port()}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def port() -> Callable[[], int]:
     """A function that returns a free port."""
     return new_port
@@ -134,6 +138,8 @@ def _reset() -> None:
     if meta is not None:
         meta.processors = meta.ProcessorsNotInitialized()
         meta.failures._limits.clear()
+    while fedmsg.replay._stores:
+        fedmsg.replay._stores.popitem()[1].engine.dispose()
     for name in ("fedmsg", "moksha"):  # commands set them up for streams of the test
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -148,6 +154,8 @@ def _reset_crypto() -> None:
     if "crypto" in loaded:
         loaded["crypto"]._implementation = loaded["crypto"]._validate_implementations = None
         loaded["crypto"].rejections.clear()
+    if "x509_ng" in loaded:
+        loaded["x509_ng"]._latest = (None, None)
     for module, names in _MEMORIES.items():
         for name in names if module in loaded else ():
             getattr(loaded[module], name).clear()

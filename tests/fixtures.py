@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import zmq
-from parts import Listening, Publisher, Relay, Stalled, settings
+from parts import Listening, Publisher, Relay, ReplayServer, Stalled, settings
 
 import fedmsg
 
@@ -43,6 +43,18 @@ def listener() -> Iterator[Callable[..., Relay]]:
     """A function that starts a subscriber in a thread, connected to an address."""
     with contextlib.ExitStack() as stack:
         yield lambda endpoint: _closing(stack, Relay(endpoint, bind=False))
+
+
+@pytest.fixture
+def replay_server(
+    address: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., ReplayServer]]:
+    """A function that serves a store to subscribers, in a thread; it hears of its end sooner."""
+    monkeypatch.setattr("fedmsg.replay.server._CYCLE", 20)
+    with contextlib.ExitStack() as stack:
+        yield lambda store, **config: _closing(
+            stack, ReplayServer(store, config.pop("endpoint", None) or address(), **config)
+        )
 
 
 @pytest.fixture
@@ -139,3 +151,14 @@ def listen(make_context):
         return context, started[-1]
 
     return start
+
+
+@pytest.fixture(scope="session")
+def peer() -> str:
+    """The directory of 1.1.7's commands; made by ``make peer``."""
+    found = os.environ.get("FEDMSG_PEER", "")
+    if not os.path.exists(os.path.join(found, "fedmsg-relay")) or not found:
+        if os.environ.get("CI"):
+            pytest.fail("FEDMSG_PEER does not name the commands of fedmsg 1.1.7")
+        pytest.skip("fedmsg 1.1.7 is not installed here; see `make peer`")
+    return found

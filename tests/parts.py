@@ -105,13 +105,63 @@ class Relay:
         assert not self._thread.is_alive(), "the relay of the test did not end"
 
 
+class ReplayServer:
+    """Our replay service for the name ``me``, in a thread.
+
+    Attributes:
+        config: what a subscriber needs to ask it.
+        context: the ReplayContext.
+    """
+
+    def __init__(self, store: Any, endpoint: str, **config: Any) -> None:
+        from fedmsg.replay import ReplayContext
+
+        self.config = settings(
+            name="me", replay_endpoints={"me": endpoint}, replay_timeout=PATIENCE, **config
+        )
+        self.context = ReplayContext(**{**self.config, "persistent_store": store})
+        self._thread = threading.Thread(target=self.context.listen, name="replay", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving, and give the port back; idempotent."""
+        self.context.stop()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the replay server of the test did not end"
+        self.context.close()
+
+
+def stored(store: Any, count: int, first: int = 1) -> list[dict[str, Any]]:
+    """Put messages into a store, quickly, and return them."""
+    messages = [
+        {
+            "seq_id": n, "msg_id": f"2026-{n}", "topic": f"org.fedoraproject.dev.t.{n}",
+            "timestamp": n, "i": n, "msg": {"n": n},
+        }
+        for n in range(first, first + count)
+    ]  # fmt: skip
+    from fedmsg import encoding
+    from fedmsg.replay import sqlstore
+
+    rows = [
+        {
+            "seq_id": each["seq_id"], "uuid": each["msg_id"], "topic": each["topic"],
+            "timestamp": sqlstore._local(each["timestamp"]), "msg": encoding.dumps(each),
+        }
+        for each in messages
+    ]  # fmt: skip
+    with store.engine.begin() as connection:
+        connection.execute(sqlstore.SqlMessage.__table__.insert(), rows)
+    return messages
+
+
 class Stalled:
     """A subscriber to everything, by hand (ZMTP 3.0), that does not read unless told to."""
 
     _GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-    _READY = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"
+    _READY = b"\x05READY\x0bSocket-Type"
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, kind: bytes = b"SUB") -> None:
         self.socket = socket.socket()
         self.socket.settimeout(PATIENCE)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -120,8 +170,10 @@ class Stalled:
         received = b""
         while len(received) < len(self._GREETING):
             received += self.socket.recv(64)
-        self.socket.sendall(self._READY)
-        self.send(b"\x01")
+        ready = self._READY + len(kind).to_bytes(4, "big") + kind
+        self.socket.sendall(bytes([4, len(ready)]) + ready)
+        if kind == b"SUB":
+            self.send(b"\x01")
         self._received = b""
 
     def hears(self, text: bytes) -> bool:
@@ -132,10 +184,10 @@ class Stalled:
         self.socket.settimeout(PATIENCE)
         return text in self._received
 
-    def send(self, frame: bytes) -> None:
-        """Send a message of one frame; ``\x01`` and a topic is a subscription."""
-        head = bytes([2]) + len(frame).to_bytes(8, "big") if len(frame) > 255 else None
-        self.socket.sendall((head or bytes([0, len(frame)])) + frame)
+    def send(self, frame: bytes, more: bool = False) -> None:
+        """Send a frame; alone, ``\x01`` and a topic is a subscription."""
+        head = bytes([2 + more]) + len(frame).to_bytes(8, "big") if len(frame) > 255 else None
+        self.socket.sendall((head or bytes([more, len(frame)])) + frame)
 
     def close(self) -> None:
         """Go away."""

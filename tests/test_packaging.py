@@ -23,8 +23,8 @@ import fedmsg
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = {
-    "all", "commands", "consumers", "crypto", "crypto_ng", "docs", "irc", "metrics", "sql", "srv",
-    "stomp", "test", "web",
+    "all", "commands", "consumers", "crypto", "crypto_ng", "datagrepper", "docs", "irc", "metrics",
+    "sql", "srv", "stomp", "test", "web",
 }  # fmt: skip
 SCRIPTS = {
     "fedmsg-collectd": "fedmsg.commands.collectd:collectd",
@@ -37,6 +37,7 @@ SCRIPTS = {
     "fedmsg-announce": "fedmsg.commands.announce:announce",
     "fedmsg-logger": "fedmsg.commands.logger:logger",
     "fedmsg-relay": "fedmsg.commands.relay:relay",
+    "fedmsg-replay-server": "fedmsg.commands.replay_server:replay_server",
     "fedmsg-signing-relay": "fedmsg.commands.relay:signing_relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",
     "fedmsg-trigger": "fedmsg.commands.trigger:trigger",

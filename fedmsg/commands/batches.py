@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -16,6 +17,8 @@ _log = logging.getLogger("fedmsg.commands")
 #: Work comes from the network: while some is done, no more than this waits for its turn.
 MOST_ITEMS = 10_000
 MOST_BYTES = 64 * 1024 * 1024
+#: Between two looks whether the thread has ended, seconds.
+_PAUSE = 0.01
 
 
 class Batches:
@@ -32,6 +35,7 @@ class Batches:
 
     Attributes:
         dropped: items refused because too many were waiting.
+        busy: whether an item is worked on; once stopped, it stays false when it is.
     """
 
     def __init__(
@@ -40,15 +44,14 @@ class Batches:
         self._function, self._delay = function, delay
         self._limit = min(limit, MOST_ITEMS) if limit > 0 else MOST_ITEMS
         self._inbox: queue.SimpleQueue[tuple[float, bytes] | None] = queue.SimpleQueue()
-        self._closed = False
+        self._closed = self.busy = self._finished = False
         self._refusals = RateLimit()
         # Each is changed by one thread only: the first three by the one that adds.
         self.dropped = 0
         self._added = self._added_bytes = 0
         self._taken_bytes = 0
         self._started = 0
-        self._thread = threading.Thread(target=self._run, name="fedmsg-batches", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="fedmsg-batches", daemon=True).start()
 
     def add(self, item: bytes) -> None:
         """Let an item wait, and start the delay anew; if too many wait, count it and drop it."""
@@ -62,14 +65,32 @@ class Batches:
         self._added_bytes += len(item)
         self._inbox.put((time.monotonic(), item))
 
-    def close(self) -> int:
-        """Drop what waits, wait for the end of what runs, and return how many were dropped."""
+    def stop(self) -> None:
+        """Begin nothing more."""
         self._closed = True
         self._inbox.put(None)
-        self._thread.join()
+
+    def close(self, timeout: float | None = None) -> int:
+        """Drop what waits, wait for the end of what runs, and return how many were dropped.
+
+        Args:
+            timeout: longest wait, seconds; None is as long as it takes.
+        """
+        self.stop()
+        end = time.monotonic() + timeout if timeout is not None else math.inf
+        # Not join(): a signal that comes just before it blocks is not seen until it returns, and
+        # one whose handler raises makes it take the thread for ended.
+        while not self._finished and time.monotonic() < end:
+            time.sleep(_PAUSE)
         return self._added - self._started
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._finished = True
+
+    def _work(self) -> None:
         waiting: deque[bytes] = deque()
         size, deadline = 0, 0.0
         while not self._closed:
@@ -89,9 +110,11 @@ class Batches:
                 size = 0
 
     def _work_off(self, waiting: deque[bytes]) -> None:
+        self.busy = True  # before it looks: see `busy`
         while waiting and not self._closed:
             self._started += 1
             try:
                 self._function(waiting.popleft())
             except Exception:
                 _log.exception("a message was not handled")
+        self.busy = False

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import zmq
+
 from fedmsg.commands import BaseCommand, run_command, subscribe_to_all
+from fedmsg.exceptions import NoEndpointAvailable
 from fedmsg.hub import discovery, main
 
 resource: Any
@@ -51,6 +54,15 @@ class HubCommand(BaseCommand):
             },
         ),
         (
+            ["--no-backlog"],
+            {
+                "dest": "backlog",
+                "action": "store_false",
+                "default": True,
+                "help": "do not fetch from datagrepper_url what was missed while the hub was down",
+            },
+        ),
+        (
             ["--websocket-server-port"],
             {
                 "dest": "moksha.livesocket.websocket.port",
@@ -67,6 +79,7 @@ class HubCommand(BaseCommand):
 
         Raises:
             ValueError, ImportError: a class of ``--with-consumers`` does not exist.
+            NoEndpointAvailable: an address of ``zmq_publish_endpoints`` cannot be bound.
             FedmsgError: see :func:`fedmsg.hub.main`.
         """
         config = self.config
@@ -76,11 +89,14 @@ class HubCommand(BaseCommand):
             config["moksha.livesocket.backend"] = "websocket"
         explicit = config.get("explicit_hub_consumers")
         self.set_rlimit_nofiles()
-        return main(
-            options=config,
-            consumers=discovery.named(explicit) if explicit else None,
-            framework=False,
-        )
+        consumers = discovery.named(explicit) if explicit else None
+        try:
+            return main(options=config, consumers=consumers, framework=False)
+        except zmq.ZMQError as error:
+            outbound = config.get("zmq_publish_endpoints")
+            raise NoEndpointAvailable(
+                f"cannot publish on {outbound} (zmq_publish_endpoints): {error}"
+            ) from error
 
     def set_rlimit_nofiles(self, limit: int | None = None) -> None:
         """Raise the limit of open descriptors.

@@ -90,6 +90,7 @@ class LoggerCommand(BaseCommand):
 
         Raises:
             RelayUnavailable: no relay answered, or it went away and did not come back.
+            NotConfirmed: messages are sent through STOMP, and no broker confirmed them.
             FedmsgError: the input is not JSON; nothing of that document was sent.
         """
         hook = {"pre_fire_hook": _print_id} if self.config.get("print_id") else {}

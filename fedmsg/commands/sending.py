@@ -8,7 +8,7 @@ from typing import Any
 
 import fedmsg
 from fedmsg.core import FedMsgContext
-from fedmsg.exceptions import RelayUnavailable
+from fedmsg.exceptions import NotConfirmed, RelayUnavailable
 
 
 class Given:
@@ -33,12 +33,15 @@ def through_relay(config: dict[str, Any]) -> Iterator[FedMsgContext]:
 
     Raises:
         RelayUnavailable: no relay answered, or it went away and did not come back.
+        NotConfirmed: messages are sent through STOMP, and no broker confirmed them.
     """
     config.update(active=True, name="relay_inbound", relay_required=True)
     context = fedmsg.init(**config)
     try:
         yield context
         left = context.flush(config.get("zmq_linger", 1000) / 1000)
+        if left and not config.get("zmq_enabled", True):
+            raise NotConfirmed(f"{left} messages were not confirmed by a STOMP broker", left)
         if left:
             raise RelayUnavailable(
                 f"{left} messages were not sent: the relay went away; start 'fedmsg-relay'"

@@ -17,6 +17,8 @@ from fedmsg.commands.filters import TopicFilter
 
 __all__ = ["TriggerCommand", "trigger"]
 
+_SECONDS_TO_DIE = 2.0
+
 
 class TriggerCommand(BaseCommand):
     """
@@ -63,6 +65,7 @@ class TriggerCommand(BaseCommand):
     ]
 
     _running: subprocess.Popen[bytes] | None = None
+    _killed = False
 
     def run(self) -> int | None:
         """Run the command for messages until a signal comes.
@@ -112,6 +115,8 @@ class TriggerCommand(BaseCommand):
             self.log.error("cannot run the command: %s", error)
             return 127
         self._running = running
+        if self._killed:
+            _kill(running)
         with running:
             running.communicate(line)
         self._running = None
@@ -130,17 +135,25 @@ class TriggerCommand(BaseCommand):
 
     def _close(self, batches: Batches) -> None:
         try:
-            if self._running is not None:
+            batches.stop()
+            if batches.busy:
                 self.log.info("Waiting for the running command; a second signal ends it.")
             left = batches.close()
         except BaseException:  # a second signal
-            running = self._running
-            if running is not None and running.poll() is None:
-                with contextlib.suppress(OSError):
-                    os.killpg(running.pid, signal.SIGTERM)
+            # In this order: a command that begins meanwhile sees the mark.
+            self._killed = True
+            _kill(self._running)
+            batches.close(_SECONDS_TO_DIE)
             raise
         if left:
             self.log.info("%d messages were waiting for the command and are dropped", left)
+
+
+def _kill(running: subprocess.Popen[bytes] | None) -> None:
+    """End a command, if it still runs, with all that it has started."""
+    if running is not None and running.poll() is None:
+        with contextlib.suppress(OSError):
+            os.killpg(running.pid, signal.SIGTERM)
 
 
 def _line(message: dict[str, Any]) -> bytes:

@@ -14,19 +14,26 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import logging
 import os
 import sys
+import threading
 import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import fedmsg
 import fedmsg.crypto
 
-from ..exceptions import ConfigurationError
+from .. import options
+from ..exceptions import ConfigurationError, MissingDependency
 from .base import Consumer
 from .message import parsed
+from .receipt import Delivered, receipt_of
 from .retry import Retry
+from .status import Seen, StatusFile
+from .values import id_of, topics_of
 
 __all__ = ["FedmsgConsumer", "current_proc"]
 
@@ -46,16 +53,27 @@ class FedmsgConsumer(Consumer):
         config_key: the configuration key that switches the consumer on; where it is false the
             constructor returns early, and ``_initialized`` stays False.
         validate_signatures: None takes the configuration's value.
+        status_filename: where it says how far it got; None without ``status_directory``.
+        status_lock: held while that is written; None if it is not.
 
     Raises:
         ConfigurationError: the class has no ``config_key``; a ValueError.
         KeyError: the configuration has no ``validate_signatures``, nor has the class.
+        MissingDependency: there is a ``datagrepper_url``, and requests is not installed.
+        OSError: ``status_directory`` cannot be used.
     """
 
     config_key: str | None = None
     validate_signatures: bool | None = None
 
     log: logging.Logger = _log
+    status_filename: str | None = None
+    status_lock: threading.Lock | None = None
+    datagrepper_url: str | None = None
+    skip_last_message = False
+    _status: StatusFile | None = None
+    _seen: Seen | None = None
+    _modified = 0.0
 
     def __init__(self, hub: Any) -> None:
         module, name = type(self).__module__, type(self).__name__
@@ -71,12 +89,84 @@ class FedmsgConsumer(Consumer):
         if self.validate_signatures is None:
             self.validate_signatures = hub.config["validate_signatures"]
         self._retry = Retry.configured(hub.config, name)
+        self._set_up_status(hub.config)
         super().__init__(hub)
         self.log = _log
 
     @classmethod
     def _plain(cls) -> type:
         return FedmsgConsumer
+
+    # -- what was missed -----------------------------------------------------------------------
+
+    def _set_up_status(self, config: Mapping[str, Any]) -> None:
+        self.datagrepper_url = config.get("datagrepper_url")
+        self.skip_last_message = config.get("skip_last_message", False)
+        directory = config.get("status_directory")
+        if not directory:
+            return
+        self.status_filename = os.path.join(directory, current_proc(), type(self).__name__)
+        if not self.datagrepper_url:
+            self.log.info("no datagrepper_url: %s is not written", self.status_filename)
+            os.makedirs(os.path.dirname(self.status_filename), exist_ok=True)
+            return
+        if importlib.util.find_spec("requests") is None:
+            raise MissingDependency(
+                "datagrepper_url needs requests: install this package with its extra 'datagrepper'"
+            )
+        self._status = StatusFile(self.status_filename)
+        self.status_lock = self._status.lock
+
+    def _prepare(self) -> None:
+        """Read how far the last run got, and have the rest fetched."""
+        if self._status is None or not options.get(self.hub.config, "backlog"):
+            return
+        try:
+            text, self._modified = self._status.read()
+        except FileNotFoundError as error:
+            _log.info("no backlog: %s", error)
+            return
+        _log.info("backlog since %s, from %s", self.status_filename, self.datagrepper_url)
+        self._seen = Seen()
+        # Until all of it is consumed, a live message must not move the status past it.
+        self._status.only = self._seen.is_of_backlog
+        self._threads.add("backlog", functools.partial(self._backlog, text))
+
+    def _backlog(self, data: str) -> None:
+        """Queue what was missed since the message in a status file's text."""
+        from .backlog import Backlog
+
+        if self._seen is None:
+            self._seen = Seen()
+        Backlog(self, self._seen, self._modified).fill(data)
+        self._end_of_backlog()
+
+    def get_datagrepper_results(self, then: float, now: float) -> Iterator[dict[str, Any]]:
+        """Yield what was sent between two times, as the archive has it; may be overridden."""
+        from . import backlog
+
+        strict = bool(self.hub.config.get("zmq_strict"))
+        wanted = backlog.filters(topics_of(self), strict)
+        url = str(self.datagrepper_url)
+        return backlog.pages(url, then, now, wanted, self._stopping, self.log)
+
+    def _end_of_backlog(self, message: Any = None) -> None:
+        if self._seen is None or self._status is None or self._status.only is None:
+            return
+        self._seen.done(id_of(message))
+        if self._seen.caught_up:
+            self._status.only = None
+
+    def pre_consume(self, message: Any) -> None:
+        """Say in the status file that a message is being consumed."""
+        if self._status is not None:
+            self._status.begin(message)
+
+    def post_consume(self, message: Any) -> None:
+        """Say that it has been."""
+        if self._status is not None:
+            self._status.end(message)
+            self._end_of_backlog(message)
 
     # -- arrival -------------------------------------------------------------------------------
 
@@ -88,8 +178,8 @@ class FedmsgConsumer(Consumer):
             self._reject(error)
             return None
         if isinstance(message, dict):
-            message = Checked(message)
-            message.checked = self
+            receipt, message = receipt_of(message), Checked(message)
+            message.checked, message.receipt = self, receipt
             if "headers" in message and isinstance(message.get("body"), dict):
                 # After the check: they are not covered by the signature.
                 message["body"]["headers"] = message["headers"]
@@ -101,8 +191,12 @@ class FedmsgConsumer(Consumer):
     def _is_wanted(self, message: Any) -> bool:
         # By this consumer: another one may have had less to ask of it.
         if getattr(message, "checked", None) is not self:
-            self.validate(message)
-        return True
+            try:
+                self.validate(message)
+            except BaseException:
+                self._end_of_backlog(message)
+                raise
+        return self._seen is None or self._seen.take(id_of(message))
 
     def validate(self, message: Any) -> None:
         """Give a message its shape, and check who sent it.
@@ -129,7 +223,7 @@ class FedmsgConsumer(Consumer):
             raise RuntimeWarning(NOT_AUTHENTIC)
 
 
-class Checked(dict[str, Any]):
+class Checked(Delivered):
     """An envelope that has been validated; it is not validated again.
 
     Attributes:
@@ -162,3 +256,12 @@ def current_proc() -> str:
             return file.read().rstrip("\n")
     except OSError:  # no such file on this system
         return os.path.basename(sys.argv[0])[:15]
+
+
+def __getattr__(name: str) -> Any:
+    """``requests``, which is imported only where a backlog is fetched; tests replace it."""
+    if name == "requests":
+        from . import backlog
+
+        return vars(backlog)[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,7 @@ from .. import options
 from .._limits import RateLimit
 from .inbox import Batch, Inbox
 from .message import decoded, parsed
+from .receipt import enqueue, receipt_of
 from .record import record_of
 from .retry import Retry
 from .threads import Threads
@@ -127,6 +128,9 @@ class Consumer:
 
     def _enqueue(self, item: Any) -> bool:
         """Queue a message or a batch, waiting up to ``queue_wait`` seconds for room."""
+        receipt = receipt_of(item)
+        if receipt is not None:
+            return enqueue(self.incoming, item, receipt, self._stopping)
         try:
             # One that has been waited for in vain is not waited for again: the others would wait.
             self.incoming.put(item, not self._stalled, self._wait)
@@ -222,10 +226,14 @@ class Consumer:
 
     def _work_safely(self, message: Any) -> None:
         """Handle one message; nothing that overridden methods raise loses those behind it."""
+        done = False
         try:
-            self._do_work(message)
+            done = self._do_work(message)
         except BaseException as error:
             self._failed("the handling", message, error)
+        receipt = receipt_of(message)
+        if receipt is not None:
+            receipt.done(done)
 
     def _reject(self, error: BaseException) -> None:
         """Report a message that is not valid."""

@@ -17,13 +17,15 @@ class BusMessage:
         body: JSON text.
         headers: of the broker that delivered it; None from ZeroMQ.
         checked: the consumer that has validated it, if one has.
+        receipt: tells the source what became of it, if it asks.
     """
 
-    __slots__ = ("body", "checked", "headers", "topic")
+    __slots__ = ("body", "checked", "headers", "receipt", "topic")
 
     def __init__(self, topic: str, body: str, headers: dict[str, str] | None = None) -> None:
         self.topic, self.body, self.headers = topic, body, headers
         self.checked: Any = None
+        self.receipt: Any = None
 
     def __json__(self) -> dict[str, Any]:
         found: dict[str, Any] = {"topic": self.topic, "body": self.body}

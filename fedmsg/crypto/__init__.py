@@ -236,7 +236,8 @@ def check(message: dict[str, Any], **config: Any) -> Verdict:
     Raises:
         ConfigurationError: the configuration is wrong; a ValueError.
     """
-    return _reported(_counted(_checked(message, config)), message)
+    verdict = _checked(message, config)
+    return verdict if verdict.valid else _reported(_counted(verdict), message)
 
 
 def check_received(topic: Any, message: dict[str, Any], **config: Any) -> Verdict:
@@ -259,7 +260,7 @@ def check_received(topic: Any, message: dict[str, Any], **config: Any) -> Verdic
         policy = config.get("routing_policy") or {}
         if not isinstance(topic, str) or policy.get(topic) is None:
             verdict = v.rejected(v.NOT_ALLOWED, verdict.signer)
-    return _counted(verdict)
+    return verdict if verdict.valid else _counted(verdict)
 
 
 def _checked(message: Any, config: dict[str, Any]) -> Verdict:
@@ -291,14 +292,13 @@ def _backend_of(message: dict[str, Any]) -> str | None:
 
 
 def _counted(verdict: Verdict) -> Verdict:
-    if not verdict.valid:
-        with _rejections_lock:
-            rejections[verdict.reason] += 1
+    with _rejections_lock:
+        rejections[verdict.reason] += 1
     return verdict
 
 
 def _reported(verdict: Verdict, message: Any) -> Verdict:
-    if not verdict.valid and _reports.allow():
+    if _reports.allow():
         topic = message.get("topic") if isinstance(message, dict) else None
         shown = topic[:200] if isinstance(topic, str) else type(topic).__name__
         text = "message rejected: %s (topic %a, signer %a)"

@@ -56,6 +56,7 @@ class Leaf(NamedTuple):
         reason: why it is rejected, empty if it is not.
         key: the public key; None if it is rejected.
         name: the common name, if it has exactly one.
+        verdict: on a message that it signed, and that nothing else is wrong with.
     """
 
     reason: str
@@ -63,6 +64,7 @@ class Leaf(NamedTuple):
     name: str | None = None
     since: float = 0.0
     until: float = 0.0
+    verdict: v.Verdict = v.rejected(v.SIGNATURE_MISMATCH)
 
 
 def first_block(data: bytes, kind: str) -> bytes | None:
@@ -159,7 +161,7 @@ class Trust:
             return Leaf(error.reason, None, name, moment, moment + _REJECTION_HOLDS)
         since = max(self._since, seconds(certificate.not_valid_before_utc))
         until = min(self.ca_until, self.crl_until, seconds(certificate.not_valid_after_utc))
-        return Leaf("", key, name, since, until)
+        return Leaf("", key, name, since, until, v.Verdict(True, name))
 
     def _parsed(self, field: str) -> Any:
         try:

@@ -18,17 +18,19 @@ _refusals = RateLimit(60)
 
 
 def allowed(
-    topic: Any, signer: str | None, policy: Mapping[str, Any] | None, nitpicky: Any
+    topic: Any, signer: str | None, routing_policy: Mapping[str, Any] | None, nitpicky: Any = False
 ) -> bool:
     """Return whether a signer may send on a topic.
 
     Args:
         topic: of the message, of any type.
         signer: common name of a certificate, or fingerprint of a key.
-        policy: full topic -> list, tuple or set of signers; None is empty.
+        routing_policy: full topic -> list, tuple or set of signers; None is empty.
         nitpicky: refuse topics that the policy does not list.
     """
-    signers = policy.get(topic) if policy and isinstance(topic, str) else None
+    signers = None
+    if routing_policy and isinstance(topic, str):
+        signers = routing_policy.get(topic)
     if signers is not None:
         if isinstance(signers, (list, tuple, set, frozenset)) and signer in signers:
             return True

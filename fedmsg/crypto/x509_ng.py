@@ -47,9 +47,12 @@ _CURABLE = {
 }  # fmt: skip
 
 _EXPIRIES = (("crl_cache_expiry", "crl_expiry"), ("ca_cert_cache_expiry", "ca_expiry"))
-_USUAL = (None, utils.CRL_EXPIRY)
+_NONE: Mapping[str, Any] = {}
+_UNAVAILABLE = Leaf(v.CA_UNAVAILABLE)
 
 _trusts = Cache(4)
+#: What was used last: the very pair of texts, and what was made of it.
+_latest: tuple[Any, Trust | None] = (None, None)
 _announced = Cache(1000)
 _complaints = RateLimit()
 _told: set[str] = set()
@@ -160,8 +163,8 @@ def verdict(message: dict[str, Any], config: Mapping[str, Any]) -> v.Verdict:
         _tell("missing", logging.ERROR, "no message can be validated: %s", error)
         return v.rejected(v.BACKEND_MISSING)
     try:
-        signature = unfolded(_text(message, "signature"))
-        certificate = _text(message, "certificate")
+        text, certificate = _text(message, "signature"), _text(message, "certificate")
+        signature = unfolded(text)
     except Unusable as error:
         return v.rejected(error.reason)
     except ValueError:
@@ -174,7 +177,7 @@ def verdict(message: dict[str, Any], config: Mapping[str, Any]) -> v.Verdict:
     policy, nitpicky = config.get("routing_policy"), config.get("routing_nitpicky")
     if not utils.validate_policy(message.get("topic"), leaf.name, policy, nitpicky):
         return v.rejected(v.NOT_ALLOWED, leaf.name)
-    return v.Verdict(True, leaf.name)
+    return leaf.verdict
 
 
 def _text(message: dict[str, Any], name: str) -> str:
@@ -184,17 +187,17 @@ def _text(message: dict[str, Any], name: str) -> str:
         Unusable: it is missing, or nothing that can be read.
     """
     value = message.get(name, _ABSENT)
+    if type(value) is str and 0 < len(value) <= MOST_CHARACTERS:
+        return value
     if value is _ABSENT:
         raise Unusable(v.MISSING_FIELD)
-    if isinstance(value, bytes):
-        _log.error(f"msg['{name}'] is not a unicode string")  # noqa: G004  a text of 1.1.7
-        try:
-            value = value.decode("utf-8")
-        except UnicodeDecodeError:
-            raise Unusable(v.BAD_FIELD) from None
-    if not isinstance(value, str) or not 0 < len(value) <= MOST_CHARACTERS:
+    if not isinstance(value, bytes) or not 0 < len(value) <= MOST_CHARACTERS:
         raise Unusable(v.BAD_FIELD)
-    return value
+    _log.error(f"msg['{name}'] is not a unicode string")  # noqa: G004  a text of 1.1.7
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unusable(v.BAD_FIELD) from None
 
 
 def _is_signed(message: dict[str, Any], signature: bytes, key: Any, libs: Any) -> bool:
@@ -221,44 +224,53 @@ def _leaf(certificate: str, config: Mapping[str, Any]) -> Leaf:
     ca, crl = config.get("ca_cert_location", _ABSENT), config.get("crl_location")
     if ca is _ABSENT:
         ca = _default_ca(config.get("ssldir"))
-    moment, expiries = utils.now(), _expiries(config)
-    leaf = _judged(certificate, ca, crl, moment, expiries)
+    expiries = _NONE
+    if config.get("crl_cache_expiry") is not None or config.get("ca_cert_cache_expiry"):
+        expiries = _expiries(config)
+    moment = utils.now()
+    trust = _trust(ca, crl, expiries)
+    leaf = _UNAVAILABLE if trust is None else trust.leaf(certificate, moment)
     if leaf.reason in _CURABLE:
-        leaf = _judged(certificate, ca, crl, moment, {**expiries, "invalidate_cache": True})
+        again = _trust(ca, crl, {**expiries, "invalidate_cache": True})
+        if again is not trust or again is None:
+            trust = again
+            leaf = _UNAVAILABLE if trust is None else trust.leaf(certificate, moment)
+    if trust is not None and moment >= trust.warn_from:
+        _announce(f"the CA {trust.ca_name}", trust.ca_until, moment)
+        _announce(f"the revocation list of {trust.ca_name}", trust.crl_until, moment)
     return leaf
 
 
-def _judged(
-    certificate: str, ca: str | None, crl: str | None, moment: float, how: Mapping[str, Any]
-) -> Leaf:
+def _trust(ca: str | None, crl: str | None, how: Mapping[str, Any]) -> Trust | None:
+    """Return what a CA and a list amount to, None with an error in the log if they are no good."""
+    global _latest
     try:
         if not ca:
             raise ValueError(f"'ca_cert_location' is {ca!r}: set it to the file of the CA")
         pair = utils.load_certificates(ca, crl, **how)
-        trust: Trust | None = _trusts.get(pair)
+        known, trust = _latest
+        if pair is known:
+            return trust
+        trust = _trusts.get(pair)
         if trust is None:
             trust = Trust(libraries(), *pair)
             _trusts.put(pair, trust)
     except (OSError, ValueError, Unusable) as error:
         if _complaints.allow():
             _log.error("no message can be validated with CA %s and CRL %s: %s", ca, crl, error)
-        return Leaf(v.CA_UNAVAILABLE)
-    if moment >= trust.warn_from:
-        _announce(f"the CA {trust.ca_name}", trust.ca_until, moment)
-        _announce(f"the revocation list of {trust.ca_name}", trust.crl_until, moment)
-    return trust.leaf(certificate, moment)
+        return None
+    _latest = (pair, trust)
+    return trust
 
 
 def _expiries(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords of ``load_certificates`` that are not its defaults."""
-    if config.get("crl_cache_expiry") in _USUAL and not config.get("ca_cert_cache_expiry"):
-        return {}
     found = {}
     for name, keyword in _EXPIRIES:
-        row = options.TABLE[name]
-        value = config.get(name)
+        value, row = config.get(name), options.TABLE[name]
         try:
-            found[keyword] = row.default if value is None else row.check(value)
+            if value is not None and row.check(value) != row.default:
+                found[keyword] = row.check(value)
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"{name} must be a number of seconds: {error}") from error
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from ..exceptions import FedmsgError
 if TYPE_CHECKING:
     from .central import Hub
 
-__all__ = ["main"]
+__all__ = ["main", "setup_logger"]
 
 #: The hub that runs in this process, None if none does.
 _hub: Hub | None = None
@@ -36,7 +38,8 @@ def main(
         options: the configuration; it is copied.
         consumers: classes to run; None finds those of installed distributions.
         producers: classes to run; None finds them, and adds the monitoring.
-        framework: set up logging on the root logger.
+        framework: set up logging on the root logger; at debug level if the command line has ``-v``
+            or ``--verbose``.
 
     Raises:
         ConfigurationError: no transport is configured, or an address is not usable.
@@ -46,12 +49,9 @@ def main(
             the hub failed later.
     """
     if framework:
-        import logging
-
-        logging.basicConfig(
-            level=logging.INFO, format="[%(name)12s] %(levelname)s %(asctime)s %(message)s"
-        )
-    config = dict(options or {})
+        setup_logger(bool({"-v", "--verbose"} & set(sys.argv)))
+    # Moksha's default; load_config always has it.
+    config = {"high_water_mark": 0, **(options or {})}
     if consumers is not None and len(consumers) == 1 and _is_on(config, consumers[0]):
         from . import discovery, gateway, monitoring, relay
 
@@ -66,6 +66,18 @@ def main(
             return None
     _run(config, consumers, producers)
     return None
+
+
+def setup_logger(verbose: bool) -> None:
+    """Log to standard error, in the format of Moksha.
+
+    Args:
+        verbose: debug messages, too.
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="[%(name)12s] %(levelname)s %(asctime)s %(message)s",
+    )
 
 
 def _is_on(config: Mapping[str, Any], consumer: Any) -> bool:

@@ -12,24 +12,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import zmq
-
-from .. import encoding, options, transports
+from .. import encoding, options
 from ..consumers.values import topics_of
-from ..exceptions import ConfigurationError, FedmsgError, NoEndpointAvailable
-from ..transports.outlet import Outlet
+from ..exceptions import FedmsgError, NoEndpointAvailable
 from . import discovery, moksha
 from .dispatch import Dispatcher
 from .ending import Ending
+from .links import Links
 from .monitoring import MonitoringProducer
-from .source import ZmqSource
 
 if TYPE_CHECKING:
     from .websocket import WebSocketServer
 
 _log = logging.getLogger("moksha.hub")
-
-_OTHER_TRANSPORTS = ("stomp_uri", "stomp_broker", "amqp_broker")
 
 
 class Hub:
@@ -63,7 +58,7 @@ class Hub:
         consumers: Sequence[Any] | None = None,
         producers: Sequence[Any] | None = None,
     ) -> None:
-        self.config = dict(config)
+        self.config = {"high_water_mark": 0, **config}
         self._stop_timeout = options.get(config, "stop_timeout")
         self._linger = options.get(config, "zmq_linger") / 1000
         self.topics: defaultdict[str, list[Any]] = defaultdict(list)
@@ -77,12 +72,10 @@ class Hub:
         self._end = Ending(self._begin_close, self._finish_close, self._is_own_thread)
         self._stopped: list[Any] = []
         self._deadline = 0.0
-        self._context: zmq.Context[Any] = zmq.Context(options.get(config, "io_threads"))
-        self._outlet: Outlet | None = None
-        self._source: ZmqSource | None = None
+        self._links = Links(self.config, self.dispatcher, self.topics)
         self._websocket: WebSocketServer | None = None
         try:
-            self._open_transports()
+            self._links.open()
             self._make_consumers(consumers)
             self._make_producers(producers)
         except BaseException:
@@ -90,28 +83,6 @@ class Hub:
             raise
 
     # -- parts ---------------------------------------------------------------------------------
-
-    def _open_transports(self) -> None:
-        config = self.config
-        if config.get("zmq_enabled") is None:
-            config["zmq_enabled"] = not any(config.get(key) for key in _OTHER_TRANSPORTS)
-        if not config["zmq_enabled"]:
-            raise ConfigurationError(
-                "the hub has no transport that it knows: set zmq_enabled=True in the configuration"
-            )
-        outbound = addresses_of(config, "zmq_publish_endpoints")
-        if outbound:
-            self._outlet = Outlet(
-                self._context, "zmq_publish_endpoints", outbound, transports.socket_options(config)
-            )
-            self._outlet.open()
-        self._source = ZmqSource(
-            self._context,
-            addresses_of(config, "zmq_subscribe_endpoints"),
-            transports.subscriber_options(config),
-            bind=config.get("zmq_subscribe_method", "connect") == "bind",
-            dispatcher=self.dispatcher,
-        )
 
     def _make_consumers(self, classes: Sequence[Any] | None) -> None:
         discovered = classes is None
@@ -195,8 +166,7 @@ class Hub:
         with self._lock:
             before = self.dispatcher.prefixes()
             change()
-            if self._source is not None:
-                self._source.change(before, self.dispatcher.prefixes())
+            self._links.change(before, self.dispatcher.prefixes())
 
     def send_message(self, topic: str | Iterable[str], message: Any, jsonify: bool = True) -> None:
         """Publish a message.
@@ -212,14 +182,7 @@ class Hub:
         body = encoding.dumps(message) if jsonify else message
         raw = body.encode("utf-8") if isinstance(body, str) else body
         for each in [topic] if isinstance(topic, (str, bytes)) else topic:
-            name = each.encode("utf-8") if isinstance(each, str) else each
-            if self._outlet is None:
-                _log.warning("cannot send on %a: zmq_publish_endpoints is not configured", name)
-                continue
-            try:
-                self._outlet.send(name, raw)
-            except zmq.ZMQError as error:
-                _log.warning("cannot send on %a: %s", name, error)
+            self._links.send(each.encode("utf-8") if isinstance(each, str) else each, raw)
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -230,8 +193,7 @@ class Hub:
         for consumer in self.consumers:
             if hasattr(consumer, "start_workers"):
                 consumer.start_workers()
-        if self._source is not None:
-            self._source.start(self.dispatcher.prefixes())
+        self._links.start()
         if options.get(self.config, "moksha.livesocket.backend") == "websocket":
             from .websocket import WebSocketServer
 
@@ -240,12 +202,12 @@ class Hub:
     @property
     def running(self) -> bool:
         """False once receiving has ended, for whatever reason; then see ``error``."""
-        return self._source is not None and self._source.running
+        return self._links.running
 
     @property
     def error(self) -> BaseException | None:
         """What ended the receiving, if it was an error."""
-        return self._source.error if self._source is not None else None
+        return self._links.error
 
     def close(self) -> None:
         """Stop: no more is taken in, then producers and consumers are stopped.
@@ -261,9 +223,7 @@ class Hub:
 
     def _is_own_thread(self, thread: threading.Thread) -> bool:
         """Whether the end of the hub has to wait for the end of this thread."""
-        if self._source is not None and self._source.is_thread(thread):
-            return True
-        return any(
+        return self._links.is_thread(thread) or any(
             thread in getattr(each, "_threads", ()) or thread is getattr(each, "_thread", None)
             for each in [*self.consumers, *self.producers, *self._stopped]
         )
@@ -273,8 +233,7 @@ class Hub:
         moksha.adopt(None)
         if self._websocket is not None:
             self._websocket.stop()
-        if self._source is not None:
-            self._source.stop(self._stop_timeout)
+        self._links.stop(self._stop_timeout)
         self._stopped = [*self.producers, *self.consumers]
         self.producers, self.consumers = [], []
         for each in self._stopped:
@@ -289,15 +248,7 @@ class Hub:
             left = wait(self._deadline) if wait is not None else 0
             if left:
                 _log.error("%s did not finish: %d messages were left", _name(type(each)), left)
-        if self._source is not None:
-            self._source.wait_stopped(self._deadline)
-        if self._outlet is not None:
-            self._outlet.close(self._linger)
-        thread = threading.Thread(target=self._context.term, name="fedmsg-hub-term", daemon=True)
-        thread.start()
-        thread.join(self._linger + 1.0)
-        if thread.is_alive():
-            _log.error("a socket keeps the zmq context of the hub open")
+        self._links.close(self._deadline, self._linger)
 
 
 class _Failed:
@@ -316,15 +267,3 @@ class _Failed:
 
 def _name(cls: Any) -> str:
     return getattr(cls, "__name__", repr(cls))
-
-
-def addresses_of(config: Mapping[str, Any], key: str) -> list[str]:
-    """Return the addresses of a comma list.
-
-    Raises:
-        ConfigurationError: one of them is ``localhost``.
-    """
-    found = [each.strip() for each in (config.get(key) or "").split(",") if each.strip()]
-    if any("localhost" in address for address in found):
-        raise ConfigurationError(f"'localhost' in {key} is disallowed; write 127.0.0.1")
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -24,12 +25,10 @@ def find(groups: Iterable[str]) -> Iterator[Any]:
 
     One that cannot be loaded is logged with its traceback, and the others are yielded.
     """
-    from importlib.metadata import entry_points
-
     add_current_directory()
     seen: list[Any] = []
     for group in groups:
-        for point in entry_points(group=group):
+        for point in _entry_points(tuple(sys.path)).select(group=group):
             if point.dist is not None and _normal(point.dist.name) == _REPLACED:
                 continue
             try:
@@ -41,6 +40,14 @@ def find(groups: Iterable[str]) -> Iterator[Any]:
                 if not any(each is other for other in seen):
                     seen.append(each)
                     yield each
+
+
+@functools.lru_cache(maxsize=1)
+def _entry_points(_path: tuple[str, ...]) -> Any:
+    """Return all entry points: reading those of one group takes as long."""
+    from importlib.metadata import entry_points
+
+    return entry_points()
 
 
 def _normal(name: str) -> str:

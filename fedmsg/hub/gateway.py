@@ -15,9 +15,9 @@ from ..exceptions import FedmsgError, NoEndpointAvailable
 from ..transports.outlet import Outlet
 from ..transports.zeromq import SocketOptions
 from . import signals
-from .central import addresses_of
 from .discovery import does_what
 from .dispatch import Dispatcher
+from .links import addresses_of
 from .source import ZmqSource
 
 _log = logging.getLogger("moksha.hub")

@@ -11,8 +11,8 @@ from ..consumers.relay import RelayConsumer, SigningRelayConsumer
 from ..exceptions import FedmsgError
 from ..transports.forwarder import Counts, Forwarder
 from . import signals
-from .central import addresses_of
 from .discovery import does_what
+from .links import addresses_of
 
 _log = logging.getLogger("fedmsg.hub")
 

@@ -29,8 +29,13 @@ class Transport(abc.ABC):
         """
 
     @abc.abstractmethod
-    def send(self, topic: bytes, body: bytes) -> None:
+    def send(self, topic: bytes, body: bytes, msg_id: str = "") -> None:
         """Hand over one message.  Safe to call from any thread; never waits for a subscriber.
+
+        Args:
+            topic: of the message.
+            body: its JSON.
+            msg_id: its id once more, for what has headers.
 
         Raises:
             OSError: the transport demands a listener and there is none; nothing was sent.

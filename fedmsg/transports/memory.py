@@ -16,7 +16,7 @@ class MemoryTransport(Transport):
     def open(self) -> None:
         """Nothing to open."""
 
-    def send(self, topic: bytes, body: bytes) -> None:
+    def send(self, topic: bytes, body: bytes, msg_id: str = "") -> None:
         """Append the pair to ``sent``."""
         self.sent.append((topic, body))
 

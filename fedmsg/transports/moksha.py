@@ -29,18 +29,18 @@ class MokshaTransport(Transport):
     def open(self) -> None:
         """Nothing to open: the hub may start later than the context."""
 
-    def send(self, topic: bytes, body: bytes) -> None:
+    def send(self, topic: bytes, body: bytes, msg_id: str = "") -> None:
         """Hand one message to the hub.
 
         Raises:
-            NoPublisher: no hub runs in this process.
+            NoPublisher: no hub runs in this process, or no more.
         """
         hub = running_hub()
         if hub is None:
             raise NoPublisher(
                 "Unable to publish non-zeromq msg without moksha-hub initialization."
                 " ('zmq_enabled' is false and no Moksha hub runs in this process: set"
-                " zmq_enabled=True, or publish from within moksha.hub.main)"
+                " zmq_enabled=True, or stomp_uri, or publish from within moksha.hub.main)"
             )
         hub.send_message(topic=topic, message=body, jsonify=False)
 

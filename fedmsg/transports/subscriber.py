@@ -37,6 +37,8 @@ _RCVMORE = int(zmq.RCVMORE)
 _EVENTS = zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED
 
 Frames = list[bytes]
+#: Stands for no message: see :attr:`Subscriber.idle`.
+IDLE: tuple[str, str, list[Any]] = ("", "", [])
 
 
 class Subscriber:
@@ -49,9 +51,14 @@ class Subscriber:
         options: ``(option, value)`` pairs for ``setsockopt``, set before anything else.
         bind: bind to what this makes of an address, instead of connecting to it.
 
+    Attributes:
+        idle: when nothing has happened for so many seconds, yield :data:`IDLE`; 0 for never.
+
     Raises:
         zmq.ZMQError: an address cannot be bound; or the options are wrong.
     """
+
+    idle: float = 0.0
 
     def __init__(
         self,
@@ -112,8 +119,8 @@ class Subscriber:
                 for _ in range(len(ready)):
                     source = ready.popleft()
                     yield from drain(source, ready)
-                if not self._stopping:
-                    self._wait(ready)
+                if not self._stopping and not self._wait(ready) and self.idle:
+                    yield IDLE
         except zmq.ContextTerminated:
             return
         finally:
@@ -154,10 +161,12 @@ class Subscriber:
         if burst:
             yield source.name, source.endpoint, burst
 
-    def _wait(self, ready: deque[Source]) -> None:
-        """Wait for something to happen, unless a source is ready already."""
+    def _wait(self, ready: deque[Source]) -> bool:
+        """Wait for something to happen, unless a source is ready already; return whether it did."""
         now = time.monotonic()
         due = self._look_up_due(now)
+        if self.idle:
+            due = self.idle if due is None else min(due, self.idle)
         timeout = 0.0 if ready else due
         found = set(ready)
         for key, _ in self._selector.select(timeout):
@@ -169,6 +178,7 @@ class Subscriber:
             elif source not in found:
                 ready.append(source)
                 found.add(source)
+        return bool(found)
 
     def _look_up_due(self, now: float) -> float | None:
         """Start the look-ups that are due; return seconds until the next, None for never."""

@@ -108,7 +108,7 @@ class ZmqPublisher(Transport):
         # costs more than the send itself.
         self._raw_send = super(zmq.Socket, sock).send
 
-    def send(self, topic: bytes, body: bytes) -> None:
+    def send(self, topic: bytes, body: bytes, msg_id: str = "") -> None:
         """See :meth:`Transport.send`.
 
         Raises:

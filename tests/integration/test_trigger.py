@@ -69,7 +69,7 @@ def test_signal_waits_for_the_command(triggering: Start, number: int) -> None:
 
 def test_second_signal_ends_the_command(triggering: Start, eventually: Callable[..., Any]) -> None:
     """With all that it has started."""
-    running = triggering("echo $$ > pid; cat >> ran; sleep 600; echo done > finished")
+    running = triggering(f"echo $$ > pid; {WAITING}")
     running.process.send_signal(signal.SIGTERM)
     running.says("Waiting for the running command")
     assert running.stop(signal.SIGTERM) == 0

@@ -174,3 +174,16 @@ def test_waiting_for_calm_is_bounded(
         assert number == 10 or work.done == []
     eventually(lambda: len(work.done) == 11)
     assert started.dropped == 0
+
+
+def test_bytes_that_were_worked_off_do_not_count(
+    start: Callable[..., Batches], work: Work, monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[..., Any],
+) -> None:  # fmt: skip
+    """The bound is on what waits, not on all that has ever come."""
+    monkeypatch.setattr(batches, "MOST_BYTES", 100)
+    started = start()
+    for number in range(20):
+        started.add(b"x" * 30)
+        eventually(lambda: len(work.done) == number + 1)  # noqa: B023
+    assert started.dropped == 0

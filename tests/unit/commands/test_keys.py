@@ -122,6 +122,13 @@ def test_add_without_authority(capsys):
     assert not Path("keys").exists()
 
 
+def test_revoke_without_authority(capsys):
+    """What is to be revoked must be made, or be there; else nothing is made."""
+    assert keys(["keys", "--revoke", "b"]) == 1
+    assert "has no certificate for --revoke b" in capsys.readouterr().err
+    assert not Path("keys").exists()
+
+
 def test_directory_that_cannot_be_made(capsys):
     """A file in its place is one line on standard error."""
     Path("keys").write_text("")

@@ -18,7 +18,10 @@ from fedmsg.crypto import verdict as v
 
 
 class Server:
-    """An https server whose pages are a dict of path to body; a number is a bad status."""
+    """An https server whose pages are a dict of path to body; a number is a bad status.
+
+    302 leads to the same pages without TLS.
+    """
 
     def __init__(self, pki):
         self.pages, self.asked = {}, []
@@ -33,7 +36,7 @@ class Server:
                 page = server.pages.get(self.path, 404)
                 self.send_response(page if isinstance(page, int) else 200)
                 if page == 302:
-                    self.send_header("Location", "http://127.0.0.1:9/ca.crt")
+                    self.send_header("Location", f"{server.plain_url}/plain.pem")
                 self.end_headers()
                 if not isinstance(page, int):
                     with contextlib.suppress(OSError):  # the client has had enough
@@ -42,16 +45,21 @@ class Server:
             def log_message(self, *args):
                 pass
 
+        self.plain = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.plain_url = f"http://127.0.0.1:{self.plain.server_address[1]}"
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.socket = tls.wrap_socket(self.http.socket, server_side=True)
         self.url = f"https://127.0.0.1:{self.http.server_address[1]}"
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,))
-        self.thread.start()
+        self.threads = []
+        for each in (self.http, self.plain):
+            self.threads.append(threading.Thread(target=each.serve_forever, args=(0.01,)))
+            self.threads[-1].start()
 
     def close(self):
-        self.http.shutdown()
-        self.thread.join()
-        self.http.server_close()
+        for each, thread in zip((self.http, self.plain), self.threads, strict=True):
+            each.shutdown()
+            thread.join()
+            each.server_close()
 
 
 @pytest.fixture
@@ -119,7 +127,7 @@ def test_failed_reload_keeps_the_old_content(pki, server, remote, clock, caplog)
 @pytest.mark.parametrize("page", [404, 500, 302, "é", "x" * (17 * 2**20)])
 def test_bad_answer(pki, server, remote, page, caplog):
     """An error, a way out of https, what is not ASCII, or too much: nothing is accepted."""
-    server.pages["/crl.pem"] = page
+    server.pages.update({"/crl.pem": page, "/plain.pem": pki.ca.crl()})
     for _ in range(5):
         assert crypto.check(signed_with(pki.leaf), **remote).reason == v.CA_UNAVAILABLE
     assert server.asked.count("/crl.pem") == 1

@@ -149,6 +149,7 @@ def test_times_as_objects() -> None:
         {"topic": "org.example.dev.git.push", "username": "ann", "timestamp": 10**400, "i": 0},
         {"topic": "org.example.dev.git.push", "username": "ann", "msg_id": [], "i": 0},
         {"topic": 3, "msg_id": None, "msg": None},
+        {"topic": "a.b.c.d", "msg_id": ["unhashable"], "timestamp": True},
         {"msg": {}},
         {},
     ],
@@ -175,6 +176,17 @@ def test_failing_conglomerator_changes_nothing() -> None:
     assert [len(entry["msg_ids"]) for entry in merged(list(messages), failing, Git)] == [2]
 
 
+def test_processor_that_fails_half_way() -> None:
+    """The list is what it was before, whatever an override did to it."""
+
+    def conglomerate(self: Any, messages: list[Any], **config: Any) -> list[Any]:
+        messages.clear()
+        raise RuntimeError
+
+    failing = type("Other", (Git,), {"conglomerate": conglomerate})
+    assert len(merged([push(1, "ann"), push(2, "bob")], failing)) == 2
+
+
 def test_selection_of_a_subclass() -> None:
     """An override of ``select_constituents`` is asked until it has no more."""
 
@@ -194,6 +206,9 @@ def test_selection_that_never_ends_is_ended() -> None:
     class Stubborn(ByUser):
         def select_constituents(self, messages: list[Any], **config: Any) -> Any:
             return (0,), (messages[0],)
+
+        def merge(self, constituents: Sequence[Any], subject: Any, **config: Any) -> Any:
+            return constituents[0]
 
     stubborn = type("Stubborn", (Git,), {"conglomerators": [Stubborn]})
     assert len(merged([push(1, "ann"), push(2, "bob")], stubborn)) == 2

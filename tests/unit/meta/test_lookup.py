@@ -192,3 +192,16 @@ def test_agent_is_the_first_user() -> None:
     assert meta.msg2agent(sample("git.x"), **CONFIG) == "ann"
     meta.processors = [processor("git", **users, agent=lambda *_a, **_k: "zoe")]
     assert meta.msg2agent(sample("git.x"), **CONFIG) == "zoe"
+
+
+def test_keywords_of_the_caller() -> None:
+    """Reach the processor; ``legacy``, where it means something no longer, does not."""
+
+    def told(self: Any, msg: Any, **config: Any) -> set[str]:
+        return set(config) - set(CONFIG)
+
+    meta.processors = [processor("git", usernames=told, packages=told)]
+    more = {**CONFIG, "legacy": True, "other": 1}
+    assert meta.msg2packages(sample("git.x"), **more) == {"legacy", "other"}
+    assert meta.msg2usernames(sample("git.x"), **more) == {"other"}
+    assert meta.msg2agent(sample("git.x"), **more) == "other"

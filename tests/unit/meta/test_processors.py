@@ -62,6 +62,7 @@ def test_failed_initialisation_leaves_none() -> None:
     meta.processors = []
     with pytest.raises(KeyError, match="topic_prefix_re"):
         meta.make_processors()
+    assert isinstance(meta.processors, meta.ProcessorsNotInitialized)
     with pytest.raises(meta.ProcessorsNotInitialized):
         meta.msg2title({"topic": "x"})
 

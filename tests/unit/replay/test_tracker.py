@@ -1,0 +1,109 @@
+"""The decisions of gap recovery, one by one; tests/property/test_tracker.py has the whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from fedmsg.replay.tracker import (
+    REMEMBERED,
+    RESTART_DISTANCE,
+    RESTART_DROPS,
+    Decision,
+    Tracker,
+    seq_id_of,
+)
+
+DELIVER, GAP, DROP, RESTART = Decision.DELIVER, Decision.GAP, Decision.DROP, Decision.RESTART
+
+
+def decisions(tracker: Tracker, *numbers: int) -> list[Decision]:
+    found = []
+    for number in numbers:
+        found.append(tracker.decide(number, f"id{number}"))
+        if found[-1] is GAP:
+            tracker.pass_gap(number, f"id{number}")
+    return found
+
+
+@pytest.mark.parametrize("value", [None, "5", 5.0, True, -1, [5], 2**63, float("nan")])
+def test_what_is_no_number(value):
+    """A seq_id that no store gives out counts as none."""
+    assert seq_id_of({"seq_id": value}) is None
+
+
+def test_first_and_next():
+    """The first message is delivered whatever its number, and so is the next one."""
+    tracker = Tracker()
+    assert decisions(tracker, 7, 8) == [DELIVER, DELIVER]
+    assert tracker.last == 8
+
+
+def test_gap_with_nothing_found():
+    """A number that is skipped shows a gap; what is missing is delivered if it comes late, once."""
+    tracker = Tracker(4)
+    assert decisions(tracker, 8, 6, 6, 9) == [GAP, DELIVER, DROP, DELIVER]
+
+
+def test_recovered_once():
+    """What was fetched is delivered once; its live copy is dropped."""
+    tracker = Tracker(4)
+    assert tracker.decide(7, "id7") is GAP
+    assert [tracker.recovered(n, f"id{n}") for n in (5, 5, 4, 6)] == [True, False, False, True]
+    tracker.pass_gap(7, "id7")
+    assert decisions(tracker, 5, 6, 7, 8) == [DROP, DROP, DROP, DELIVER]
+
+
+def test_before_the_first_message():
+    """What is older than the first message seen is not wanted."""
+    assert decisions(Tracker(), 10, 9) == [DELIVER, DROP]
+
+
+def test_begin_delivers_what_is_on_its_way():
+    """After counting begins with the store's last number, its live copy is still delivered."""
+    tracker = Tracker()
+    tracker.begin(10)
+    assert decisions(tracker, 9, 10, 10, 11) == [DELIVER, DELIVER, DROP, DELIVER]
+
+
+def test_restart_by_distance():
+    """A number far below the last one begins a new count."""
+    tracker = Tracker(RESTART_DISTANCE + 5)
+    assert decisions(tracker, 4, 5, 6) == [RESTART, DELIVER, DELIVER]
+
+
+def test_restart_by_identity():
+    """A known number on another message begins a new count at once."""
+    tracker = Tracker()
+    decisions(tracker, 1, 2, 3)
+    assert tracker.decide(1, "another") is RESTART
+    assert tracker.decide(2, "yet another") is DELIVER
+    assert tracker.decide(3, "and one more") is DELIVER
+
+
+def test_restart_by_drops():
+    """After a hundred drops in a row nobody is sure any more."""
+    tracker = Tracker(500)
+    found = decisions(tracker, *range(1, RESTART_DROPS + 2))
+    assert found == [DROP] * (RESTART_DROPS - 1) + [RESTART, DELIVER]
+
+
+def test_duplicates_are_no_restart():
+    """Any number of messages may come twice, as from several sockets under one name."""
+    tracker = Tracker()
+    decisions(tracker, *range(1, 800))
+    assert set(decisions(tracker, *range(1, 800))) == {DROP}
+    assert tracker.last == 799
+
+
+def test_without_identities():
+    """Messages without a msg_id are told apart by their numbers alone."""
+    tracker = Tracker()
+    assert [tracker.decide(n, None) for n in (1, 2, 2, 3)] == [DELIVER, DELIVER, DROP, DELIVER]
+
+
+def test_memory_is_bounded():
+    """Of any number of messages, only the latest are remembered."""
+    tracker = Tracker()
+    for number in range(REMEMBERED + 500):
+        assert tracker.decide(number, None) is DELIVER
+    assert len(tracker._delivered) == REMEMBERED
