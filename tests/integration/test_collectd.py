@@ -41,7 +41,10 @@ def start(command: Callable[..., Any], config_file: Callable[..., str], publishe
     def run(**config: Any) -> tuple[Any, Any]:
         source = publisher()
         file = config_file(endpoints={"me": [source.endpoint]}, validate_signatures=False, **config)
-        done = command("fedmsg-collectd", f"--config-filename={file}", "--collectd-interval=1")
+        env = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+        done = command(
+            "fedmsg-collectd", f"--config-filename={file}", "--collectd-interval=1", env=env
+        )
         assert source.joined() == b"\x01"
         return done, source
 
