@@ -11,7 +11,7 @@ from typing import Any
 import zmq
 
 from fedmsg import encoding, options
-from fedmsg.exceptions import RelayUnavailable
+from fedmsg.exceptions import ConfigurationError, RelayUnavailable
 from fedmsg.transports import addresses
 from fedmsg.transports.zeromq import end_monitor, read_monitor
 
@@ -30,11 +30,11 @@ class Echo:
         pending: ``msg_id`` of what was sent and has not come back.
 
     Raises:
-        ConfigurationError: an address is malformed, or its name does not resolve.
+        ConfigurationError: an address is malformed, or the name of none of them resolves.
     """
 
     def __init__(self, config: dict[str, Any], endpoints: Sequence[str]) -> None:
-        targets = addresses.literal(endpoints)
+        targets = _targets(endpoints, config.get("timeout") or 0)
         self.pending: dict[str, None] = {}
         self._many = len(targets)
         self._endpoints = ", ".join(endpoints)
@@ -109,3 +109,14 @@ class Echo:
             return False
         del self.pending[found]
         return True
+
+
+def _targets(endpoints: Sequence[str], timeout: float) -> list[str]:
+    """Return what to connect to, numeric and each once."""
+    parsed = [addresses.parse(endpoint) for endpoint in endpoints]
+    known = addresses.lookup_all([each.host for each in parsed if not each.is_numeric], timeout)
+    hosts = [(each, known.get(each.host, each.host)) for each in parsed]
+    found = [addresses.to_connect(each, host) for each, host in hosts if host is not None]
+    if not found:
+        raise ConfigurationError(f"Couldn't resolve any of {', '.join(endpoints)}")
+    return list(dict.fromkeys(found))

@@ -13,6 +13,7 @@ from fedmsg._arguments import complete
 from fedmsg.commands import guarded
 from fedmsg.commands.bounded import bounded
 from fedmsg.commands.checks import LEVELS, Case, Finding, credentials, error, network, system
+from fedmsg.commands.checks.broker import broker
 from fedmsg.commands.checks.files import Loaded
 from fedmsg.commands.checks.policy import policy
 
@@ -26,6 +27,7 @@ _CHECKS: list[Callable[[Case], Iterable[Finding]]] = [
     network.publisher,
     network.subscriber,
     network.relay,
+    broker,
     credentials.certificates,
     credentials.permissions,
     policy,

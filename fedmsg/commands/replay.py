@@ -111,6 +111,7 @@ class ReplayCommand(BaseCommand):
         print(f"Broadcasting {msg_id!r}")
         with self._sender() as sender:
             sender.send(message)
+            sender.finish()
         print("OK." if sender.confirmed else sender.verdict)
         return NOT_CONFIRMED if sender.missing else None
 
@@ -126,7 +127,9 @@ class ReplayCommand(BaseCommand):
                     print(f"record {records} cannot be sent: {error}", file=sys.stderr)
                 if sender.stuck:
                     break
-        print(f"{records} records, {sender.sent} sent, {sender.confirmed} confirmed.")
+            sender.finish()
+            # Here: if the relay has gone away, the end of this block is an error.
+            print(f"{records} records, {sender.sent} sent, {sender.confirmed} confirmed.")
         if sender.missing or not sender.can_confirm:
             print(sender.verdict, file=sys.stderr)
         return 1 if unusable else NOT_CONFIRMED if sender.missing else None
@@ -134,15 +137,15 @@ class ReplayCommand(BaseCommand):
     @contextlib.contextmanager
     def _sender(self) -> Iterator[_Sender]:
         outbound = as_list(self.config["endpoints"].get("relay_outbound"))
+        if not self.config.get("zmq_enabled", True):
+            outbound = []  # a STOMP broker confirms, and nothing comes back
         timeout = self.config["timeout"]
         with contextlib.ExitStack() as stack:
             echo = stack.enter_context(Echo(self.config, outbound)) if outbound else None
             if echo is not None:
                 echo.join(self.config["post_init_sleep"], timeout)
             context = stack.enter_context(through_relay(self.config))
-            sender = _Sender(context.c, echo, timeout, bool(self.config.get("keep_topic")))
-            yield sender
-            sender.finish()
+            yield _Sender(context.c, echo, timeout, bool(self.config.get("keep_topic")))
 
 
 class Original(NamedTuple):
@@ -192,7 +195,7 @@ class _Sender:
     @property
     def verdict(self) -> str:
         if not self.can_confirm:
-            return "sent, not confirmed: endpoints['relay_outbound'] is not configured"
+            return "sent, not confirmed: no relay is known by endpoints['relay_outbound']"
         return (
             f"sent, not confirmed: not seen on endpoints['relay_outbound'] within"
             f" {self._timeout:g} s: {', '.join(self.missing)}"

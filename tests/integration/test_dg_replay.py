@@ -85,9 +85,13 @@ class Bus:
         """Return the next message."""
         return json.loads(self._subscriber.receive()[1])  # type: ignore[no-any-return]
 
+    def start(self, *options: str, file: str = "") -> Any:
+        """Start the command."""
+        return self._command("fedmsg-dg-replay", f"--config-filename={file or self.file}", *options)
+
     def replay(self, *options: str, file: str = "") -> Any:
         """Run the command to its end."""
-        done = self._command("fedmsg-dg-replay", f"--config-filename={file or self.file}", *options)
+        done = self.start(*options, file=file)
         done.wait(50)
         return done
 
@@ -210,7 +214,7 @@ def test_without_outbound_address(bus: Bus, config_file: Any, datagrepper: Datag
     file = config_file(**bus.config(endpoints={}))
     done = bus.replay(f"--msg-id={MSG_ID}", f"--datagrepper-url={datagrepper.url}", file=file)
     assert done.wait() == 0, done.stderr
-    assert "sent, not confirmed: endpoints['relay_outbound'] is not configured" in done.stdout
+    assert "sent, not confirmed: no relay is known by endpoints['relay_outbound']" in done.stdout
     assert "OK" not in done.stdout
     assert bus.received()["msg"] == {"n": 1}
 
@@ -218,15 +222,21 @@ def test_without_outbound_address(bus: Bus, config_file: Any, datagrepper: Datag
 def test_what_does_not_come_back(
     bus: Bus, config_file: Any, publisher: Any, datagrepper: Datagrepper
 ) -> None:
-    """Status 3, with the id of what was sent."""
+    """Status 3, with the id of what was sent; what others say is no echo, whatever it is."""
     elsewhere = publisher()
-    file = config_file(
-        **bus.config(endpoints={"relay_outbound": [elsewhere.endpoint]}, timeout=0.5)
-    )
-    done = bus.replay(f"--msg-id={MSG_ID}", f"--datagrepper-url={datagrepper.url}", file=file)
+    outbound = {"relay_outbound": [elsewhere.endpoint, "tcp://no-such-host.invalid:1"]}
+    file = config_file(**bus.config(endpoints=outbound, timeout=2, post_init_sleep=0))
+    done = bus.start(f"--msg-id={MSG_ID}", f"--datagrepper-url={datagrepper.url}", file=file)
+    elsewhere.joined()
+    sent = bus.received()
+    noise: list[Any] = [ARCHIVED, {"msg_id": [sent["msg_id"]]}, {"msg": sent}, [sent["msg_id"]]]
+    elsewhere.send(
+        [b"t", b"["], [b"t", b"\xff"], [b"t", b"[" * 100_000], [b"t"],
+        *([b"t", json.dumps(each).encode()] for each in noise),
+    )  # fmt: skip
     assert done.wait() == 3
     assert "OK" not in done.stdout
-    assert f"within 0.5 s: {bus.received()['msg_id']}" in done.stdout
+    assert f"within 2 s: {sent['msg_id']}" in done.stdout
 
 
 def test_dead_letters(bus: Bus, letters: Callable[..., str]) -> None:

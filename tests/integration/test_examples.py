@@ -160,7 +160,8 @@ def koji(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[..., None]]:
     plugin = ModuleType("koji.plugin")
     plugin.callback = callback  # type: ignore[attr-defined]
     plugin.ignore_error = lambda function: function  # type: ignore[attr-defined]
-    plugin.callbacks = {"preTag": [], "postTag": [], "postBuildStateChange": []}  # type: ignore[attr-defined]
+    names = ("preTag", "postTag", "postBuildStateChange", "postRPMSign", "postCommit")
+    plugin.callbacks = {name: [] for name in names}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "koji", ModuleType("koji"))
     monkeypatch.setitem(sys.modules, "koji.plugin", plugin)
     spec = importlib.util.spec_from_file_location("fedmsg_koji", EXAMPLES / "fedmsg_koji.py")
@@ -173,7 +174,7 @@ def koji(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[..., None]]:
 
 def test_koji_plugin(koji: dict[str, Callable[..., None]], inbound: Any) -> None:
     """Every callback after the fact is a message, of whatever koji hands over."""
-    assert set(koji) == {"postTag", "postBuildStateChange"}
+    assert set(koji) == {"postTag", "postBuildStateChange", "postRPMSign"}
     when = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
     koji["postBuildStateChange"](
         "postBuildStateChange", attribute="state", info={"at": when, 7: {1}}
@@ -186,6 +187,8 @@ def test_koji_plugin(koji: dict[str, Callable[..., None]], inbound: Any) -> None
     }  # fmt: skip
     assert other == b"org.fedoraproject.dev.koji.tag"
     assert json.loads(tagged)["msg"] == {"tag": "f99", "arguments": ["x"]}
+    koji["postRPMSign"]("postRPMSign", sigkey="k")
+    assert inbound.receive()[0] == b"org.fedoraproject.dev.koji.rpm.sign"
 
 
 def test_logrotate(tmp_path: Path) -> None:
@@ -222,7 +225,6 @@ def test_collectd_stanza(command: Callable[..., Any], config_file: Any, publishe
     [own] = re.findall(r"^(\S+)\s+count:ABSOLUTE:0:U$", (EXAMPLES / "fedmsg-types.db").read_text())
     # The others are in collectd's own types.db.
     assert types == {own, "gauge", "derive"}
-    assert done.stop() == 0
 
 
 def run_map(*options: str) -> str:

@@ -25,7 +25,7 @@ _RELAYS = ("fedmsg-relay", "fedmsg-signing")
 
 def subscriber(case: Case) -> Iterator[Finding]:
     """Check what a subscriber connects to."""
-    if not case.acts_as("subscriber"):
+    if not case.acts_as("subscriber") or not case.config.get("zmq_enabled", True):
         return
     endpoints = case.config["endpoints"]
     texts = [text for value in endpoints.values() for text in as_list(value)]
@@ -51,7 +51,7 @@ def subscriber(case: Case) -> Iterator[Finding]:
 
 def publisher(case: Case) -> Iterator[Finding]:
     """Check what a publisher connects to, or binds."""
-    if not case.acts_as("publisher"):
+    if not case.acts_as("publisher") or not case.config.get("zmq_enabled", True):
         return
     config = case.config
     bound = as_list(config["endpoints"].get(case.name)) if case.name else []

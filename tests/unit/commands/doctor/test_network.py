@@ -161,3 +161,16 @@ def test_proc_says_what_psutil_says(host: str) -> None:
             [mine] = [each for each in found if each.port == port
                       and each.owner.endswith(f"({os.getpid()})")]  # fmt: skip
             assert mine.host == host
+
+
+def test_brokers(diagnose: Any, taken: int, address: Any) -> None:
+    """With STOMP one broker has to be reachable, and zeromq's addresses do not count."""
+    there, away = f"127.0.0.1:{taken}", address().removeprefix("tcp://")
+    config = {"zmq_enabled": False, "relay_inbound": address(), "endpoints": {"a": [NOWHERE]}}
+    report = diagnose("--as=subscriber", stomp_uri=f"{away},{there}", **config)
+    assert report.having("ok", f"{there} accepts connections")
+    assert report.having("warning", f"{away} is not reachable")
+    assert not [text for text in report.problems if "no-such-host" in text]
+    report = diagnose(stomp_uri=f"{away}, nonsense", **config)
+    assert report.having("error", "nonsense is not reachable")
+    assert diagnose(**config).having("error", "'stomp_uri' is not set")
