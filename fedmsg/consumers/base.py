@@ -18,6 +18,7 @@ from .. import options
 from .._limits import RateLimit
 from .inbox import Batch, Inbox
 from .message import decoded, parsed
+from .plugin import Plugin
 from .receipt import enqueue, receipt_of
 from .record import record_of
 from .retry import Retry
@@ -30,7 +31,7 @@ _hub_log = logging.getLogger("moksha.hub")
 _REPLACE_SECONDS = 0.1
 
 
-class Consumer:
+class Consumer(Plugin):
     """Handles the messages of some topics.
 
     The worker threads start with the hub: :meth:`start_workers`.
@@ -52,7 +53,6 @@ class Consumer:
 
     topic: str | Sequence[str] = ""
     jsonify: bool = True
-    app: Any = None
 
     _initialized = False
     _exception_count = 0
@@ -60,8 +60,6 @@ class Consumer:
     headcount_in = 0
     headcount_out = 0
     N: int
-    engine: Any = None
-    DBSession: Any = None
     _retry: Retry | None = None
 
     #: Methods which, overridden, keep a consumer from taking whole batches.
@@ -313,13 +311,6 @@ class Consumer:
 
     # -- the rest ------------------------------------------------------------------------------
 
-    def send_message(self, topic: str, message: Any) -> None:
-        """Send a message through the hub; a failure is logged."""
-        try:
-            self.hub.send_message(topic, message)
-        except Exception as error:
-            self.log.error("Cannot send message on %s: %s", topic, error)
-
     @property
     def backlog(self) -> int:
         """Messages that wait: queued, and in the hands of a worker."""
@@ -333,11 +324,7 @@ class Consumer:
                 self.incoming.put(StopIteration)
             if self.blocking_mode:
                 self._worked_off()
-        hub = getattr(self, "hub", None)
-        if hub is not None and hasattr(hub, "close"):
-            hub.close()
-        if self.DBSession is not None:
-            self.DBSession.close()
+        super().stop()
 
     def wait_stopped(self, deadline: float) -> int:
         """After :meth:`stop`: wait until a time of ``time.monotonic()``.

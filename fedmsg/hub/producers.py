@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from ..consumers.plugin import Plugin
 from ..consumers.values import database_of
 
 _log = logging.getLogger("moksha.hub")
@@ -20,19 +21,13 @@ _LOOK_SECONDS = 5.0
 _FAILURE_SECONDS = 1.0
 
 
-class Producer:
+class Producer(Plugin):
     """Sends messages of its own accord.
 
     Args:
         hub: has ``config`` and ``send_message``.
-
-    Attributes:
-        app: if set, ``engine`` and ``DBSession`` are those of the database ``app_db``.
     """
 
-    app: Any = None
-    engine: Any = None
-    DBSession: Any = None
     _initialized = False
     _exception_count = 0
 
@@ -41,21 +36,6 @@ class Producer:
         self.log = _log
         self.engine, self.DBSession = database_of(self)
         self._initialized = True
-
-    def send_message(self, topic: str, message: Any) -> None:
-        """Send a message through the hub; a failure is logged."""
-        try:
-            self.hub.send_message(topic, message)
-        except Exception as error:
-            self.log.error("Cannot send message on %s: %s", topic, error)
-
-    def stop(self) -> None:
-        """Close the hub and the database session."""
-        hub = getattr(self, "hub", None)
-        if hub is not None and hasattr(hub, "close"):
-            hub.close()
-        if self.DBSession is not None:
-            self.DBSession.close()
 
     def __json__(self) -> dict[str, Any]:
         """Return the monitoring record (wire.md 4)."""

@@ -31,8 +31,8 @@ class Slow(Printing):
         if message["body"]["msg"] == "block":
             print("blocked", flush=True)
             while True:
-                time.sleep(1)
-        time.sleep(0.002)
+                time.sleep(1)  # noqa: sleep
+        time.sleep(0.002)  # noqa: sleep
         super().consume(message)
 
 class Closing(Printing):
