@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hubs import FakeHub, Recorder, frames, numbered, numbers, raising
 
-from fedmsg.hub.dispatch import Dispatcher
+from fedmsg.hub.dispatch import Dispatcher, Route
 
 Frames = list[list[bytes]]
 
@@ -86,6 +86,13 @@ def test_receivers_are_isolated(error: BaseException) -> None:
     dispatcher.subscribe("", receiver)
     dispatcher.dispatch([frames("a", "{}"), frames("b", "{}")])
     assert receiver.topics == ["a", "b"]
+
+
+def test_route_without_patterns_wants_nothing() -> None:
+    """It is seen by the thread that receives before its first pattern is there."""
+    for strict in (False, True):
+        route = Route(Receiver(), strict, lambda reason, frames: None)
+        assert route.select([frames("a", "{}")]) == []
 
 
 def test_old_form_of_one_frame() -> None:
