@@ -16,6 +16,7 @@ from typing import Any
 import requests
 
 from .. import encoding, options
+from ..crypto.utils import fix_datagrepper_message
 from .message import BusMessage
 from .status import Record, Seen, parse
 from .values import prefix_of, topics_of
@@ -186,7 +187,7 @@ class Backlog:
                 self._log.error("there is more than backlog_limit (%d) allows; it is lost", limit)
                 break
             if self._seen.offer(message.get("msg_id")):
-                self._hand_over(_as_signed(message))
+                self._hand_over(fix_datagrepper_message(message))
                 count += 1
         return count
 
@@ -225,15 +226,3 @@ class Backlog:
                 return
             except queue.Full:
                 continue
-
-
-def _as_signed(message: dict[str, Any]) -> dict[str, Any]:
-    """Return a message without what the archive added to it."""
-    added = ("source_name", "source_version")
-    found = {key: value for key, value in message.items() if key not in added}
-    if not found.get("headers", True):
-        del found["headers"]
-    sent = found.get("timestamp")
-    if isinstance(sent, float) and abs(sent) < 1e15:
-        found["timestamp"] = int(sent)
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
@@ -16,13 +17,16 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 def stopping(stop: Callable[[], Any]) -> Iterator[None]:
     """Call ``stop`` at the first signal, for as long as the block runs; main thread only.
 
-    A second signal has its default effect, which ends the process.
+    It is called in a thread of its own: the main thread may hold the very lock that it takes, as
+    that of an event that it waits for.  A second signal has its default effect, which ends the
+    process.
     """
 
     def handle(number: int, _frame: Any) -> None:
         for each in before:
             signal.signal(each, again)
-        stop()
+        # Not threading.Thread, whose start takes locks as well.
+        _thread.start_new_thread(stop, ())
 
     def again(number: int, _frame: Any) -> None:
         signal.signal(number, signal.SIG_DFL)
