@@ -26,10 +26,11 @@ from typing import Any
 import fedmsg
 import fedmsg.crypto
 
-from .. import options
+from .. import encoding, options
 from ..exceptions import ConfigurationError, MissingDependency
+from ..replay import check_for_replay
 from .base import Consumer
-from .message import parsed
+from .message import BusMessage, parsed
 from .receipt import Delivered, receipt_of
 from .retry import Retry
 from .status import Seen, StatusFile
@@ -53,6 +54,8 @@ class FedmsgConsumer(Consumer):
         config_key: the configuration key that switches the consumer on; where it is false the
             constructor returns early, and ``_initialized`` stays False.
         validate_signatures: None takes the configuration's value.
+        replay_name: the name in ``replay_endpoints`` whose missed messages are fetched, if any.
+        name_to_seq_id: that name -> the highest number seen.
         status_filename: where it says how far it got; None without ``status_directory``.
         status_lock: held while that is written; None if it is not.
 
@@ -65,6 +68,8 @@ class FedmsgConsumer(Consumer):
 
     config_key: str | None = None
     validate_signatures: bool | None = None
+    replay_name: str
+    name_to_seq_id: dict[str, int] | None = None
 
     log: logging.Logger = _log
     status_filename: str | None = None
@@ -89,6 +94,9 @@ class FedmsgConsumer(Consumer):
         if self.validate_signatures is None:
             self.validate_signatures = hub.config["validate_signatures"]
         self._retry = Retry.configured(hub.config, name)
+        if hasattr(self, "replay_name"):
+            watched = self.replay_name in (hub.config.get("replay_endpoints") or {})
+            self.name_to_seq_id = {self.replay_name: -1} if watched else {}
         self._set_up_status(hub.config)
         super().__init__(hub)
         self.log = _log
@@ -186,7 +194,37 @@ class FedmsgConsumer(Consumer):
         elif hasattr(message, "__json__"):
             with contextlib.suppress(AttributeError):  # of a class without room for it
                 message.checked = self
-        return super()._consume(message)
+        if not self.name_to_seq_id:
+            return super()._consume(message)
+        result = None
+        for each in self._recovered(message):
+            result = super()._consume(each)
+        return result
+
+    @property
+    def takes_batches(self) -> bool:
+        """Not with gap recovery, which has to see every message in its order."""
+        return not self.name_to_seq_id and super().takes_batches
+
+    def _recovered(self, message: Any) -> Iterator[Any]:
+        """Yield a message behind those that were missed before it; nothing for a duplicate."""
+        body = message["body"] if isinstance(message, dict) else _from_object(message)["body"]
+        for found in check_for_replay(
+            self.replay_name, self.name_to_seq_id or {}, body, self.hub.config
+        ):
+            if found is body:
+                yield message
+                continue
+            recovered: Any = Checked(topic=found.get("topic"), body=found)
+            if not self.jsonify:
+                recovered = BusMessage(str(found.get("topic")), encoding.dumps(found))
+            try:
+                self.validate(recovered)
+            except Exception as error:  # noqa: BLE001  the others are delivered
+                self._reject(error)
+                continue
+            recovered.checked = self
+            yield recovered
 
     def _is_wanted(self, message: Any) -> bool:
         # By this consumer: another one may have had less to ask of it.  A plain dict by nobody;
