@@ -9,12 +9,13 @@ Every thread has a context of its own, made by :func:`init` or by the first call
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from . import config, core, encoding, replay, utils  # noqa: F401  applications reach them from here
+from . import config, core, encoding, utils  # noqa: F401  applications reach them from here
 from .core import FedMsgContext
 from .exceptions import AlreadyInitialized
 
@@ -29,6 +30,13 @@ __local = threading.local()
 _remembered: tuple[dict[str, Any], int] = ({}, 0)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def __getattr__(name: str) -> Any:
+    """Applications reach these two from here as well; not every one pays for them."""
+    if name in ("crypto", "replay"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _context() -> FedMsgContext | None:

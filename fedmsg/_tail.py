@@ -255,11 +255,13 @@ class _Tailing:
 
     def _messages(self) -> Generator[Message, None, None]:
         owner = self._owner
-        if owner.context is None:
+        # Once: another thread may destroy it at any moment.
+        context = owner.context
+        if context is None:
             return
         accept = owner._accepter()
         try:
-            self._subscriber = subscriber = self._subscribe()
+            self._subscriber = subscriber = self._subscribe(context)
         except zmq.ZMQError:
             if owner.context is None:  # destroyed meanwhile, by another thread
                 return
@@ -268,7 +270,7 @@ class _Tailing:
         gaps = owner._gaps(accept, self._topic) if owner.c.get("zmq_enabled", True) else None
         try:
             if gaps is not None:
-                yield from gaps.messages(cast("Subscriber", subscriber), owner.context)
+                yield from gaps.messages(cast("Subscriber", subscriber), context)
                 return
             for name, endpoint, frames in subscriber.frames():
                 try:
@@ -280,7 +282,7 @@ class _Tailing:
         finally:
             subscriber.close()
 
-    def _subscribe(self) -> Subscriber | StompSubscriber:
+    def _subscribe(self, context: zmq.Context[Any]) -> Subscriber | StompSubscriber:
         # Here, because programs that only publish need not pay for it at every start.
         from .transports import addresses
         from .transports.subscriber import Subscriber
@@ -292,7 +294,7 @@ class _Tailing:
                 return found
             owner._needs_zmq()
         return Subscriber(
-            owner.context,
+            context,
             owner._endpoints(),
             [self._topic.encode("utf-8")],
             transports.subscriber_options(owner.c),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import six
 import zmq
 
-from . import _signing, encoding, envelope, transports, utils
+from . import encoding, envelope, transports, utils
 from ._limits import RateLimit
 from ._tail import REPORTS_A_MINUTE, Tail
 from .exceptions import NoPublisher, ValidationError
@@ -69,7 +69,9 @@ class FedMsgContext(Tail):
     """
 
     def __init__(self, **config: Any) -> None:
-        import socket  # only contexts need it, and it is slow to import
+        import socket  # only contexts need these, and they are slow to import
+
+        from . import _signing
 
         io_threads, active, _ = config["io_threads"], config["active"], config["post_init_sleep"]
         self.c = config
@@ -166,6 +168,8 @@ class FedMsgContext(Tail):
             utils.get_username(),
         )
         if config.get("persistent_store") or config.get("sign_messages"):
+            from . import _signing
+
             message = _signing.store_and_sign(message, config, self.hostname)
         if pre_fire_hook is not None:
             pre_fire_hook(message)

@@ -11,31 +11,13 @@ import threading
 
 import pytest
 import zmq
-from parts import settings
+from storing import COUNT, publish, publishing
 
 import fedmsg
 from fedmsg import crypto
 from fedmsg.exceptions import ConfigurationError, StoreError
 
 sqlstore = pytest.importorskip("fedmsg.replay.sqlstore")
-
-COUNT = 25
-
-
-def publishing(url, **changes):
-    """Return the configuration of a context that stores what it sends to nobody."""
-    endpoints = {"me": ["tcp://127.0.0.1:*"]}
-    return settings(name="me", endpoints=endpoints, persistent_store=url, **changes)
-
-
-def publish(url, count=COUNT):
-    """Publish from a context of one's own."""
-    context = fedmsg.FedMsgContext(**publishing(url))
-    try:
-        for number in range(count):
-            context.publish(topic="t", msg={"n": number, "by": threading.get_ident()}, modname="m")
-    finally:
-        context.destroy()
 
 
 def check(store, publishers):
