@@ -50,9 +50,11 @@ def store_and_sign(
     if signing:
         with replay.discarded_unless_signed(store, message):
             message = crypto.sign(message, **how)
-    if updates:
+            if updates:
+                store.update(message)
+    elif updates:
         store.update(message)
-    elif store:
+    if store and not updates:
         message = store.add(message)
     if not isinstance(message, dict):
         raise TypeError(f"the persistent_store or the signer returned {message!r}, not a dict")

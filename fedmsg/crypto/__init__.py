@@ -52,6 +52,17 @@ _explicit = False
 
 rejections: Counter[str] = Counter()
 _rejections_lock = threading.Lock()
+
+
+def _unlock() -> None:
+    """In a forked child: the thread that was counting is not here."""
+    global _rejections_lock
+    _rejections_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
+
 #: Anybody on the bus can cause a rejection: so many a minute are logged.
 _reports = RateLimit(60)
 
@@ -125,7 +136,7 @@ def _chosen(config: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
     signers, validators = "x509", None
     if _explicit and _implementation is not None:
         signers = _short(_implementation)
-        if "crypto_backend" not in config:
+        if config.get("crypto_backend") is None:
             validators = [_short(module) for module in _validate_implementations or ()]
     signer = _signer(config, signers)
     names = _validators(config, validators) or (signer,)
@@ -254,11 +265,9 @@ def check_received(topic: Any, message: dict[str, Any], **config: Any) -> Verdic
         topic: what subscribers were chosen by.
         message: see :func:`check`; so are ``config``, the result and the errors.
     """
-    verdict = _checked(message, config)
+    verdict = _checked(message, config, received=True)
     if verdict.valid and message.get("topic") != topic:
         verdict = v.rejected(v.TOPIC_DIFFERS, verdict.signer)
-    if verdict.valid and not is_authorised(topic, message, config):
-        verdict = v.rejected(v.NOT_ALLOWED, verdict.signer)
     return verdict if verdict.valid else _counted(verdict)
 
 
@@ -275,10 +284,10 @@ def is_authorised(topic: Any, message: dict[str, Any], config: Mapping[str, Any]
     if _backend_of(message) != "gpg":
         return True
     policy = config.get("routing_policy") or {}
-    return isinstance(topic, str) and policy.get(topic) is not None
+    return isinstance(topic, str) and topic in policy
 
 
-def _checked(message: Any, config: dict[str, Any]) -> Verdict:
+def _checked(message: Any, config: dict[str, Any], received: bool = False) -> Verdict:
     _, validators = _chosen(config)
     if not isinstance(message, dict):
         return v.rejected(v.NOT_A_MESSAGE)
@@ -290,6 +299,9 @@ def _checked(message: Any, config: dict[str, Any]) -> Verdict:
         return v.rejected(v.BACKEND_NOT_ALLOWED)
     if backend == "x509":
         return _module("x509_ng").verdict(message, config)  # type: ignore[no-any-return]
+    # Before gpg is run: anybody could send an old message under many topics.
+    if received and not is_authorised(message.get("topic"), message, config):
+        return v.rejected(v.NOT_ALLOWED)
     if "gpg_home" not in config:
         config = {**config, "gpg_home": os.path.expanduser("~/.gnupg/")}
     return _module("gpg").check(message, **config)  # type: ignore[no-any-return]
@@ -317,7 +329,8 @@ def _reported(verdict: Verdict, message: Any) -> Verdict:
         topic = message.get("topic") if isinstance(message, dict) else None
         shown = topic[:200] if isinstance(topic, str) else type(topic).__name__
         text = "message rejected: %s (topic %a, signer %a)"
-        _log.warning(text, verdict.reason, shown, verdict.signer)
+        signer = verdict.signer and verdict.signer[:200]
+        _log.warning(text, verdict.reason, shown, signer)
     return verdict
 
 

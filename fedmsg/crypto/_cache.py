@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Hashable
 from typing import Any
+
+#: What has a lock that a forked child must not inherit as another thread held it.
+_locked: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def unlock_in_child(owner: Any) -> None:
+    """Give an object a new ``_lock`` in every forked child."""
+    _locked.add(owner)
+
+
+def _unlock_all() -> None:
+    for owner in list(_locked):
+        owner._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_all)
 
 
 class Cache:
@@ -20,6 +39,7 @@ class Cache:
         self._size = size
         self._entries: dict[Hashable, Any] = {}
         self._lock = threading.Lock()
+        unlock_in_child(self)
         self.get = self._entries.get
 
     def put(self, key: Hashable, value: Any) -> None:

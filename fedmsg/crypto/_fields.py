@@ -9,8 +9,9 @@ from typing import Any
 from .. import encoding
 
 CREDENTIALS = ("signature", "certificate")
-#: Longer fields are rejected unread: a chain of certificates has some thousand characters.
-MOST_CHARACTERS = 65536
+#: Longer fields are rejected unread: a certificate has some thousand characters, and reading a long
+#: one that anybody made costs more than a good message.
+MOST_CHARACTERS = 16384
 
 
 def without_credentials(message: dict[str, Any]) -> dict[str, Any]:

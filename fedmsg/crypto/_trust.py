@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from . import verdict as v
-from ._cache import Cache
-from ._fields import unfolded
+from ._cache import Cache, unlock_in_child
+from ._fields import folded, unfolded
 
 #: RSA keys below this many bits can be broken; OpenSSL's store does not mind them.
 SHORTEST_KEY = 1024
@@ -20,7 +20,7 @@ SHORTEST_KEY = 1024
 WARNED_BEFORE = 30 * 86400.0
 #: A rejection holds for so many seconds: a certificate may become valid.
 _REJECTION_HOLDS = 60.0
-#: Longer certificates are not remembered when they are rejected.
+#: Longer certificates are not remembered.
 _MOST_REMEMBERED = 8192
 
 _PEM = re.compile(rb"-----BEGIN (CERTIFICATE|X509 CRL)-----\r?\n[A-Za-z0-9+/=\s]+-----END \1-----")
@@ -35,6 +35,10 @@ _REASONS = {
     23: v.CERTIFICATE_REVOKED,
 }
 _REASONS_OF_CA = {**_REASONS, 9: v.CA_NOT_YET_VALID, 10: v.CA_EXPIRED, 23: v.CA_REVOKED}
+
+
+#: OpenSSL finds these after it has checked that the CA signed the certificate.
+_AFTER_SIGNATURE = (v.CERTIFICATE_EXPIRED, v.CERTIFICATE_NOT_YET_VALID)
 
 
 class Unusable(Exception):
@@ -75,6 +79,15 @@ def first_block(data: bytes, kind: str) -> bytes | None:
     return None
 
 
+def _is_usual(field: str) -> bool:
+    """Return whether a certificate is spelled as signers spell it.
+
+    Base64 may be spelled in any number of ways: remembering all would push out what is in use.
+    """
+    block = first_block(unfolded(field), "CERTIFICATE")
+    return block is not None and folded(block) == field
+
+
 def seconds(moment: datetime | None) -> float:
     """Return seconds since the epoch of a date in UTC; a list without an end never expires."""
     return float("inf") if moment is None else moment.timestamp()
@@ -106,6 +119,7 @@ class Trust:
         self.ca_name = anchor.subject.rfc4514_string()
         self.crl_until = float("inf")
         self._revoked = False
+        self._issuer = anchor
         self._anchor = libs.openssl.X509.from_cryptography(anchor)
         self._crl = None
         if crl is not None:
@@ -117,6 +131,7 @@ class Trust:
             self._revoked = own is not None
         self.warn_from = min(self.ca_until, self.crl_until) - WARNED_BEFORE
         self._lock = threading.Lock()
+        unlock_in_child(self)
         self._second, self._store = -1, None
         # Apart, so that a flood of bad certificates does not push out the good ones.
         self._accepted, self._rejected = Cache(1024), Cache(256)
@@ -127,7 +142,7 @@ class Trust:
         try:
             if block is not None:
                 return load(block)
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001  InvalidVersion, for one, is no ValueError
             raise Unusable(v.CA_UNAVAILABLE, f"the first {kind} is damaged: {error}") from None
         raise Unusable(v.CA_UNAVAILABLE, f"there is no {kind} in PEM form")
 
@@ -144,10 +159,11 @@ class Trust:
         if known is not None and known.since <= moment < known.until:
             return known
         leaf = self._judge(field, moment)
-        if not leaf.reason:
-            self._accepted.put(field, leaf)
-        elif len(field) <= _MOST_REMEMBERED:
-            self._rejected.put(field, leaf)
+        if len(field) <= _MOST_REMEMBERED:
+            if leaf.reason:
+                self._rejected.put(field, leaf)
+            elif _is_usual(field):
+                self._accepted.put(field, leaf)
         return leaf
 
     def _judge(self, field: str, moment: float) -> Leaf:
@@ -155,8 +171,16 @@ class Trust:
         try:
             certificate = self._parsed(field)
             key = self._key(certificate)
+            try:
+                self._verify(certificate, moment)
+            except Unusable as error:
+                # Only of what the CA has issued is the name more than anybody's text.
+                if error.reason in _AFTER_SIGNATURE or self._is_issued(certificate):
+                    name = self._name(certificate)
+                elif error.reason == v.CERTIFICATE_REVOKED:
+                    raise Unusable(v.CERTIFICATE_NOT_TRUSTED) from None
+                raise
             name = self._name(certificate)
-            self._verify(certificate, moment)
         except Unusable as error:
             return Leaf(error.reason, None, name, moment, moment + _REJECTION_HOLDS)
         since = max(self._since, seconds(certificate.not_valid_before_utc))
@@ -171,6 +195,14 @@ class Trust:
         except Exception:  # noqa: BLE001,S110  a parser that is given anything may raise anything
             pass
         raise Unusable(v.BAD_FIELD)
+
+    def _is_issued(self, certificate: Any) -> bool:
+        """Return whether the CA has signed a certificate; OpenSSL looks at its list before."""
+        try:
+            certificate.verify_directly_issued_by(self._issuer)
+        except Exception:  # noqa: BLE001  as above
+            return False
+        return True
 
     def _key(self, certificate: Any) -> Any:
         try:

@@ -69,17 +69,12 @@ class _Entry:
 
 _sources: dict[str, _Source] = {}
 _entries: dict[Any, _Entry] = {}
-_lock = threading.Lock()
-
-
-def _unlock() -> None:
-    """In a forked child: the thread that was loading is not here."""
-    global _lock
-    _lock = threading.Lock()
-
+#: One for each row of the memo: a slow server holds up nobody who needs files only.
+_locks: dict[Any, threading.Lock] = {}
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unlock)
+    # The thread that was loading is not in the child.
+    os.register_at_fork(after_in_child=_locks.clear)
 
 
 def load_certificates(
@@ -119,11 +114,12 @@ def load_certificates(
         if 0 <= moment - entry.looked < _LOOK_AT_FILES:
             return pair
     # Whoever has an old pair does not wait for the thread that is loading a new one.
-    if not _lock.acquire(blocking=pair is None):
+    lock = _locks.setdefault(key, threading.Lock())
+    if not lock.acquire(blocking=pair is None):
         return pair  # type: ignore[return-value]
     try:
         if pair is None or entry is None or entry.pair is not pair:
-            _forget(ca_location, crl_location)
+            _forget(key, ca_location, crl_location)
         ca = _content(ca_location, ca_expiry, invalidate_cache)
         crl = None if crl_location is None else _content(crl_location, crl_expiry, invalidate_cache)
         if pair is None or pair != (ca, crl):
@@ -132,16 +128,26 @@ def load_certificates(
         _cached_certificates[key] = pair
         _entries[key] = _Entry(pair, moment)
     finally:
-        _lock.release()
+        lock.release()
     return pair
 
 
-def _forget(*locations: str | None) -> None:
-    """Forget the contents of locations whose row in the memo is gone; not that they failed."""
+def _forget(key: Any, *locations: str | None) -> None:
+    """Forget the contents of locations whose row in the memo is gone; not that they failed.
+
+    What another row uses is kept: it would have nothing if loading failed now.
+    """
+    others = {each for row in list(_entries) if row != key for each in _parts(row)}
     for location in locations:
+        if location in others:
+            continue
         source = _sources.get(location) if location is not None else None
         if source is not None and source.text is not None:
             del _sources[location]  # type: ignore[arg-type]
+
+
+def _parts(key: Any) -> tuple[str, ...]:
+    return key if isinstance(key, tuple) else (key,)
 
 
 def _content(location: str, expiry: float, forced: bool) -> str:
@@ -149,13 +155,14 @@ def _content(location: str, expiry: float, forced: bool) -> str:
     source = _sources.setdefault(location, _Source())
     moment, remote = elapsed(), location.startswith("https://")
     mark = None if remote else _mark(location)
-    due = source.text is None or forced
     if remote:
-        due = due or bool(expiry) and moment - source.loaded >= expiry
-        recent = source.tried is not None and moment - source.tried < _BETWEEN_DOWNLOADS
-        if due and recent and source.text is None:
+        ago = float("inf") if source.tried is None else moment - source.tried
+        recent = ago < _BETWEEN_DOWNLOADS
+        if recent and source.text is None:
             raise OSError(f"{location}: {source.error} (tried again after a minute)")
-        due = due and not recent
+        due = (source.text is None or forced) and not recent
+        # A short expiry is obeyed, too; a server that fails is not asked more often than that.
+        due = due or bool(expiry) and min(moment - source.loaded, ago) >= expiry
     else:
         due = source.text is None or mark is None or mark != source.mark
     if not due:
@@ -204,6 +211,31 @@ def _load_certificate(location: str) -> str:
 
 
 def _download(url: str) -> bytes:
+    """Return what is at a URL, within the time allowed whatever the server does.
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    result: list[Any] = []
+
+    def fetch() -> None:
+        try:
+            result.append(_fetch(url))
+        except Exception as error:  # noqa: BLE001  raised by the caller
+            result.append(error)
+
+    # A server that sends a byte a second never exceeds a limit of the library's.
+    thread = threading.Thread(target=fetch, name="fedmsg-lookup-download", daemon=True)
+    thread.start()
+    thread.join(_DOWNLOAD_TIMEOUT)
+    if not result:
+        raise OSError(f"{url} took longer than {_DOWNLOAD_TIMEOUT:g} s")
+    if isinstance(result[0], Exception):
+        raise result[0]
+    return result[0]  # type: ignore[no-any-return]
+
+
+def _fetch(url: str) -> bytes:
     try:
         import requests
         from requests.adapters import HTTPAdapter
@@ -216,7 +248,7 @@ def _download(url: str) -> bytes:
         with session.get(url, timeout=_DOWNLOAD_TIMEOUT, stream=True) as response:
             response.raise_for_status()
             data = b""
-            for chunk in response.iter_content(65536):
+            for chunk in response.iter_content(4096):
                 data += chunk
                 if len(data) > _MOST_BYTES:
                     break

@@ -245,8 +245,11 @@ def _trust(ca: str | None, crl: str | None, how: Mapping[str, Any]) -> Trust | N
     """Return what a CA and a list amount to, None with an error in the log if they are no good."""
     global _latest
     try:
-        if not ca:
-            raise ValueError(f"'ca_cert_location' is {ca!r}: set it to the file of the CA")
+        if not ca or not isinstance(ca, str) or not isinstance(crl, (str, type(None))):
+            raise ValueError(
+                f"'ca_cert_location' is {ca!r}, and 'crl_location' {crl!r}: set them to the file of"
+                " the CA, and of its revocation list or None"
+            )
         pair = utils.load_certificates(ca, crl, **how)
         known, trust = _latest
         if pair is known:

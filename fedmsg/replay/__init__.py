@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .watch import check_for_replay
 
 __all__ = ["ReplayContext", "check_for_replay", "get_replay", "open_store"]
+
+_log = logging.getLogger("fedmsg.replay")
 
 #: URL -> store, of this process.
 _stores: dict[str, Any] = {}
@@ -66,7 +69,11 @@ def discarded_unless_signed(store: Any, message: dict[str, Any]) -> Iterator[Non
         yield
     except BaseException:
         if hasattr(store, "discard"):
-            store.discard(message)
+            try:
+                store.discard(message)
+            except Exception:
+                # Not in place of the error that matters.
+                _log.exception("a message that is not sent stays in the persistent_store")
         raise
 
 

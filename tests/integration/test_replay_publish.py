@@ -137,6 +137,17 @@ def test_signing_that_fails(make_context, sql_store, pki, monkeypatch):
         store.get({"last": True})
 
 
+def test_update_that_fails(make_context, sql_store, pki, monkeypatch):
+    """A row that could not be given its signature is taken out again."""
+    store = sql_store()
+    monkeypatch.setattr(store, "update", lambda msg: [][0])
+    config = publishing(store, sign_messages=True, certnames={"me": "leaf"}, ssldir=pki.folder)
+    with pytest.raises(IndexError):
+        make_context(**config).publish(topic="t", modname="m")
+    with pytest.raises(ValueError, match="no match"):
+        store.get({"last": True})
+
+
 def test_store_without_update(make_context, monkeypatch):
     """A store as 1.1.7 had them is given the signed message, once."""
 
