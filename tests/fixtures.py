@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import openssl_parts
 import pytest
 import zmq
 from parts import Listening, Publisher, Relay, ReplayServer, Stalled, settings
@@ -124,16 +123,11 @@ def clock(monkeypatch):
 @pytest.fixture
 def openssl():
     """A function that runs the openssl command."""
-    program = shutil.which("openssl")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("there is no command openssl")
-        pytest.skip("there is no command openssl")
 
     def run(*arguments, **settings):
-        return subprocess.run(
-            [program, *map(str, arguments)], check=True, capture_output=True, timeout=60, **settings
-        ).stdout
+        done = openssl_parts.openssl(*arguments, **settings)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     return run
 

@@ -40,6 +40,7 @@ LAYERS = {
     "fedmsg.options": 0.2,
     "fedmsg._option": 0.1,
     "fedmsg.exceptions": 0,
+    "fedmsg._bounded": 0,
     "fedmsg._limits": 0,
     "fedmsg.utils": 0,
 }

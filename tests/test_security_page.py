@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -20,11 +19,6 @@ from fedmsg.crypto import gpg
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "security.rst"
 NAME = "shell-app01.example.com"
-
-needs_x509 = pytest.mark.skipif(
-    importlib.util.find_spec("fedmsg.crypto.x509_ng") is None,
-    reason="merge: fedmsg.crypto.x509_ng is not there yet",
-)
 
 
 def blocks(language: str) -> list[str]:
@@ -124,7 +118,6 @@ def test_new_certificate_of_the_ca(steps, issued):
     assert first.stdout.endswith(": OK\n")
 
 
-@needs_x509
 def test_fedmsg_accepts_what_the_page_makes(steps, issued):
     """Signed with that key, a message is valid; with a list that revokes it, it is not."""
     message = {"topic": "org.example.dev.a", "msg": {"text": "grüße"}}

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fedmsg._arguments import complete
+from fedmsg._bounded import bounded
 from fedmsg.commands import guarded
-from fedmsg.commands.bounded import bounded
 from fedmsg.commands.checks import LEVELS, Case, Finding, credentials, error, network, system
 from fedmsg.commands.checks.broker import broker
 from fedmsg.commands.checks.files import Loaded

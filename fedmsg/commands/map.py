@@ -16,8 +16,8 @@ import zmq
 
 import fedmsg.config
 from fedmsg._arguments import complete
+from fedmsg._bounded import bounded
 from fedmsg.commands import guarded
-from fedmsg.commands.bounded import bounded
 from fedmsg.commands.checks.network import answering, resolved
 from fedmsg.exceptions import MissingEndpoints
 from fedmsg.transports import as_list

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import fedmsg
+from fedmsg._bounded import bounded
 from fedmsg.commands import BaseCommand, run_command
-from fedmsg.commands.bounded import bounded
 from fedmsg.commands.confirming import Echo
 from fedmsg.commands.sending import Given, through_relay
 from fedmsg.consumers.retry import read as read_letters

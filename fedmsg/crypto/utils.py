@@ -12,6 +12,7 @@ import threading
 import time
 from typing import Any
 
+from .._bounded import bounded
 from .._limits import RateLimit
 from . import policy
 
@@ -216,23 +217,11 @@ def _download(url: str) -> bytes:
     Raises:
         OSError: it cannot be had.
     """
-    result: list[Any] = []
-
-    def fetch() -> None:
-        try:
-            result.append(_fetch(url))
-        except Exception as error:  # noqa: BLE001  raised by the caller
-            result.append(error)
-
     # A server that sends a byte a second never exceeds a limit of the library's.
-    thread = threading.Thread(target=fetch, name="fedmsg-lookup-download", daemon=True)
-    thread.start()
-    thread.join(_DOWNLOAD_TIMEOUT)
-    if not result:
-        raise OSError(f"{url} took longer than {_DOWNLOAD_TIMEOUT:g} s")
-    if isinstance(result[0], Exception):
-        raise result[0]
-    return result[0]  # type: ignore[no-any-return]
+    try:
+        return bounded(lambda: _fetch(url), _DOWNLOAD_TIMEOUT)
+    except TimeoutError as error:
+        raise OSError(f"{url} took longer than {_DOWNLOAD_TIMEOUT:g} s") from error
 
 
 def _fetch(url: str) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fnmatch
 import logging
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,10 +18,10 @@ from ..consumers.message import BusMessage, parsed
 from ..consumers.receipt import Delivered, Receipt
 from ..consumers.values import as_bool
 from ..transports.stomp_subscriber import Delivery, StompSubscriber
+from .source import Source
 
 _log = logging.getLogger("moksha.hub")
 
-_STOP_SECONDS = 10.0
 BAD_UTF8 = "body is not UTF-8"
 NO_DESTINATION = "no destination"
 
@@ -96,7 +95,7 @@ class Answer:
             self._give(self)
 
 
-class StompSource:
+class StompSource(Source):
     """Hands what brokers deliver to the consumers whose topics match.
 
     Args:
@@ -104,20 +103,18 @@ class StompSource:
         topics: pattern -> callbacks, as consumers subscribed.
 
     Attributes:
-        error: what ended it, if it was an error.
         rejected: messages dropped, counted by reason.
     """
 
     def __init__(self, config: Mapping[str, Any], topics: Mapping[str, list[Any]]) -> None:
+        super().__init__("fedmsg-hub-broker")
         self._config, self._topics = config, topics
         self._subscriber: StompSubscriber | None = None
-        self._thread = threading.Thread(target=self._run, name="fedmsg-hub-broker", daemon=True)
         self._answers = Answers(
             in_order=options.get(config, "stomp_ack_mode") == "client",
             explicit=as_bool(options.get(config, "stomp_send_explicit_nacks")),
         )
         self._limit = RateLimit(60)
-        self.error: BaseException | None = None
         self.rejected: Counter[str] = Counter()
 
     def start(self) -> None:
@@ -131,23 +128,15 @@ class StompSource:
         self._subscriber = transports.broker_subscriber(self._config, patterns)
         self._thread.start()
 
-    @property
-    def running(self) -> bool:
-        """True while messages are received, or a broker is sought."""
-        return self._thread.is_alive()
-
-    def is_thread(self, thread: threading.Thread) -> bool:
-        """Whether this is the thread that receives."""
-        return thread is self._thread
-
-    def _run(self) -> None:
+    def _receive(self) -> None:
         assert self._subscriber is not None
-        try:
-            for delivery in self._subscriber.deliveries():
-                self._deliver(delivery)
-        except BaseException as error:
-            self.error = error
-            _log.exception("receiving from STOMP brokers ended with an error")
+        for delivery in self._subscriber.deliveries():
+            self._deliver(delivery)
+
+    def _begin_stop(self) -> None:
+        # Answers are still sent, until close().
+        if self._subscriber is not None:
+            self._subscriber.pause()
 
     def _deliver(self, delivery: Delivery) -> None:
         answer = self._answers.expect(delivery)
@@ -198,23 +187,6 @@ class StompSource:
         # None: it was not valid, or its consumer is one that does not tell; both count as handled.
         if not receipt.accepted:
             answer.add(result is not False)
-
-    def stop(self, timeout: float = _STOP_SECONDS) -> None:
-        """Take in nothing more; answers are still sent, until :meth:`close`.
-
-        Args:
-            timeout: longest wait for the thread, seconds; the thread itself does not wait.
-        """
-        if self._subscriber is None:
-            return
-        self._subscriber.pause()
-        if self._thread is not threading.current_thread():
-            self.wait_stopped(time.monotonic() + timeout)
-
-    def wait_stopped(self, deadline: float) -> None:
-        """Wait for the thread, until a time of ``time.monotonic()``."""
-        if self._thread.ident is not None:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
 
     def close(self) -> None:
         """Send the answers that are queued, and end the connection; idempotent.

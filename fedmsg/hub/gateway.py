@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import zmq
@@ -13,11 +13,12 @@ from .. import options, transports
 from ..consumers.gateway import GatewayConsumer
 from ..exceptions import FedmsgError, NoEndpointAvailable
 from ..transports.outlet import Outlet
-from ..transports.zeromq import SocketOptions
+from ..transports.zeromq import SocketOptions, end_context
 from . import signals
 from .discovery import does_what
 from .dispatch import Dispatcher
 from .links import addresses_of
+from .monitoring import Watched
 from .source import ZmqSource
 
 _log = logging.getLogger("moksha.hub")
@@ -59,15 +60,6 @@ class _Gateway(Dispatcher):
         }  # fmt: skip
 
 
-class _Hub:
-    """What :class:`~fedmsg.hub.monitoring.MonitoringProducer` sees of a gateway."""
-
-    def __init__(self, config: Mapping[str, Any], record: Any) -> None:
-        self.config = config
-        self.consumers = [record]
-        self.producers: list[Any] = []
-
-
 def run(config: dict[str, Any], producers: Sequence[Any]) -> None:
     """Pass on until a signal comes.
 
@@ -93,7 +85,7 @@ def run(config: dict[str, Any], producers: Sequence[Any]) -> None:
         context, addresses_of(config, "zmq_subscribe_endpoints"),
         transports.subscriber_options(config), False, gateway,
     )  # fmt: skip
-    hub = _Hub(config, gateway)
+    hub = Watched(config, gateway)
     try:
         _open(outlet, port)
         hub.producers = [cls(hub) for cls in producers]
@@ -104,7 +96,8 @@ def run(config: dict[str, Any], producers: Sequence[Any]) -> None:
         for producer in hub.producers:
             producer.stop()
         outlet.close(sockets.linger / 1000)
-        context.term()
+        if not end_context(context, sockets.linger / 1000 + 1.0):
+            _log.error("a socket keeps the zmq context of the gateway open")
         _log.info(
             "passed on %d messages, dropped %d, %d overflows",
             gateway.received, sum(gateway.rejected.values()), outlet.overflows,

@@ -12,6 +12,7 @@ import zmq
 from .. import options, transports
 from ..exceptions import ConfigurationError, FedmsgError
 from ..transports.outlet import Outlet
+from ..transports.zeromq import end_context
 from .dispatch import Dispatcher
 from .source import ZmqSource
 
@@ -157,10 +158,7 @@ class Links:
             self._stomp.close()
         for each in self._out:
             each.close(linger)
-        thread = threading.Thread(target=self._context.term, name="fedmsg-hub-term", daemon=True)
-        thread.start()
-        thread.join(linger + 1.0)
-        if thread.is_alive():
+        if not end_context(self._context, linger + 1.0):
             _log.error("a socket keeps the zmq context of the hub open")
 
 

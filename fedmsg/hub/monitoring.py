@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import zmq
@@ -14,6 +15,20 @@ from ..transports import addresses
 from .producers import PollingProducer
 
 _log = logging.getLogger("fedmsg.hub")
+
+
+class Watched:
+    """What the monitoring sees of a daemon that is no hub.
+
+    Args:
+        config: the configuration.
+        record: has ``__json__``, the record of the consumer that the daemon stands for.
+    """
+
+    def __init__(self, config: Mapping[str, Any], record: Any) -> None:
+        self.config = config
+        self.consumers = [record]
+        self.producers: list[Any] = []
 
 
 class MonitoringProducer(PollingProducer):

@@ -13,6 +13,7 @@ from ..transports.forwarder import Counts, Forwarder
 from . import signals
 from .discovery import does_what
 from .links import addresses_of
+from .monitoring import Watched
 
 _log = logging.getLogger("fedmsg.hub")
 
@@ -25,15 +26,6 @@ _LOOK = 1.0
 def is_plain(consumer: Any) -> bool:
     """True if forwarding frames does all that this class does."""
     return does_what(consumer, SigningRelayConsumer) or does_what(consumer, RelayConsumer)
-
-
-class _Hub:
-    """What :class:`MonitoringProducer` sees of a relay."""
-
-    def __init__(self, config: dict[str, Any], record: Any) -> None:
-        self.config = config
-        self.consumers = [record]
-        self.producers: list[Any] = []
 
 
 class _Record:
@@ -82,7 +74,7 @@ def run(config: dict[str, Any], consumer: type, producers: list[type]) -> None:
     outbound = ",".join(addresses_of(config, "zmq_publish_endpoints"))
     forwarder = _forwarder(config, consumer, inbound, outbound)
     forwarder.open()
-    hub = _Hub(config, _Record(consumer, forwarder))
+    hub = Watched(config, _Record(consumer, forwarder))
     try:
         hub.producers = [producer(hub) for producer in producers]
     except BaseException:

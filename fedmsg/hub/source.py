@@ -1,7 +1,8 @@
-"""Where a hub's messages come from: ZeroMQ sockets, read in a thread of their own."""
+"""Where a hub's messages come from: something that is read in a thread of its own."""
 
 from __future__ import annotations
 
+import abc
 import logging
 import threading
 import time
@@ -21,7 +22,61 @@ _log = logging.getLogger("moksha.hub")
 _STOP_SECONDS = 10.0
 
 
-class ZmqSource:
+class Source(abc.ABC):
+    """Receives in a thread of its own.
+
+    Args:
+        name: of the thread.
+
+    Attributes:
+        error: what ended it, if it was an error.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.error: BaseException | None = None
+
+    @property
+    def running(self) -> bool:
+        """True while messages are received."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._receive()
+        except BaseException as error:
+            self.error = error
+            _log.exception("%s: receiving ended with an error", type(self).__name__)
+
+    @abc.abstractmethod
+    def _receive(self) -> None:
+        """Hand on what arrives, until told to stop; runs in the thread."""
+
+    @abc.abstractmethod
+    def _begin_stop(self) -> None:
+        """Have the thread end, if it was ever begun; never waits."""
+
+    def is_thread(self, thread: threading.Thread) -> bool:
+        """Whether this is the thread that receives."""
+        return thread is self._thread
+
+    def stop(self, timeout: float = _STOP_SECONDS) -> None:
+        """End the receiving; it may be waiting for room in a consumer's queue.
+
+        Args:
+            timeout: longest wait for the end, seconds; the thread itself does not wait.
+        """
+        self._begin_stop()
+        if self._thread is not threading.current_thread():
+            self.wait_stopped(time.monotonic() + timeout)
+
+    def wait_stopped(self, deadline: float) -> None:
+        """Wait for the thread to end, until a time of ``time.monotonic()``."""
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+
+
+class ZmqSource(Source):
     """Hands what arrives to a dispatcher.
 
     Args:
@@ -30,9 +85,6 @@ class ZmqSource:
         options: of the SUB sockets.
         bind: bind instead of connecting.
         dispatcher: takes the bursts.
-
-    Attributes:
-        error: what ended it, if it was an error.
     """
 
     def __init__(
@@ -43,11 +95,10 @@ class ZmqSource:
         bind: bool,
         dispatcher: Dispatcher,
     ) -> None:
+        super().__init__("fedmsg-hub-source")
         self._context, self._endpoints, self._options = context, endpoints, tuple(options)
         self._bind, self._dispatcher = bind, dispatcher
         self._subscriber: Subscriber | None = None
-        self._thread = threading.Thread(target=self._run, name="fedmsg-hub-source", daemon=True)
-        self.error: BaseException | None = None
 
     def start(self, topics: Iterable[bytes]) -> None:
         """Open the sockets and begin to receive.
@@ -79,37 +130,11 @@ class ZmqSource:
         for topic in set(before) - set(after):
             self._subscriber.change(topic, False)
 
-    @property
-    def running(self) -> bool:
-        """True while messages are received."""
-        return self._thread.is_alive()
-
-    def _run(self) -> None:
+    def _receive(self) -> None:
         assert self._subscriber is not None
-        try:
-            for _, _, burst in self._subscriber.bursts():
-                self._dispatcher.dispatch(burst)
-        except BaseException as error:
-            self.error = error
-            _log.exception("receiving ended with an error")
+        for _, _, burst in self._subscriber.bursts():
+            self._dispatcher.dispatch(burst)
 
-    def is_thread(self, thread: threading.Thread) -> bool:
-        """Whether this is the thread that receives."""
-        return thread is self._thread
-
-    def stop(self, timeout: float = _STOP_SECONDS) -> None:
-        """End the receiving; it may be waiting for room in a consumer's queue.
-
-        Args:
-            timeout: longest wait for the end, seconds; the thread itself does not wait.
-        """
-        if self._subscriber is None:
-            return
-        self._subscriber.stop()
-        if self._thread is not threading.current_thread():
-            self.wait_stopped(time.monotonic() + timeout)
-
-    def wait_stopped(self, deadline: float) -> None:
-        """Wait for the sockets to be closed, until a time of ``time.monotonic()``."""
-        if self._thread.ident is not None:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
+    def _begin_stop(self) -> None:
+        if self._subscriber is not None:
+            self._subscriber.stop()

@@ -287,6 +287,17 @@ class BindPublisher(ZmqPublisher):
         super().close(linger)
 
 
+def end_context(context: zmq.Context[Any], seconds: float) -> bool:
+    """Terminate a context whose sockets are closed; return whether that is done in time.
+
+    A socket that somebody left open would block it for ever.
+    """
+    thread = threading.Thread(target=context.term, name="fedmsg-term", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
 def base_get(sock: zmq.Socket[bytes]) -> Callable[[int], Any]:
     """Return ``get`` of pyzmq's base class, which takes a plain integer and looks at nothing else.
 

@@ -6,7 +6,7 @@ import functools
 import socket
 from collections.abc import Iterator
 
-from fedmsg.commands.bounded import bounded
+from fedmsg._bounded import bounded
 from fedmsg.commands.checks import Case, Finding, error, ok, warning
 
 #: Seconds for each broker, with the look-up of its name.

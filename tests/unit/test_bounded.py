@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from fedmsg.commands.bounded import bounded
+from fedmsg._bounded import bounded
 
 
 def test_answer() -> None:
