@@ -8,7 +8,6 @@ from typing import Any
 
 from .. import encoding
 
-CREDENTIALS = ("signature", "certificate")
 #: Longer fields are rejected unread: a certificate has some thousand characters, and reading a long
 #: one that anybody made costs more than a good message.
 MOST_CHARACTERS = 16384
