@@ -155,7 +155,7 @@ def _reset_crypto() -> None:
         loaded["crypto"]._implementation = loaded["crypto"]._validate_implementations = None
         loaded["crypto"].rejections.clear()
     if "x509_ng" in loaded:
-        loaded["x509_ng"]._latest = (None, None)
+        loaded["x509_ng"]._latest = (object(), None, None, None)
     for module, names in _MEMORIES.items():
         for name in names if module in loaded else ():
             getattr(loaded[module], name).clear()

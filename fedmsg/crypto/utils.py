@@ -64,8 +64,20 @@ class _Source:
 class _Entry:
     """A row of the memo that this module wrote: ``pair`` is the very object in the memo."""
 
-    def __init__(self, pair: tuple[str, str | None], looked: float) -> None:
-        self.pair, self.looked = pair, looked
+    def __init__(self, key: Any, pair: tuple[str, str | None], looked: float) -> None:
+        self.key, self.pair, self.looked = key, pair, looked
+
+
+def row_of(ca_location: str, crl_location: str | None) -> _Entry | None:
+    """Return the row of two locations, if this module wrote it."""
+    return _entries.get(ca_location if crl_location is None else (ca_location, crl_location))
+
+
+def is_current(row: _Entry) -> bool:
+    """Return whether a row is still in the memo, and its files were looked at just now."""
+    if not 0 <= elapsed() - row.looked < _LOOK_AT_FILES:
+        return False
+    return _cached_certificates.get(row.key) is row.pair
 
 
 _sources: dict[str, _Source] = {}
@@ -127,7 +139,7 @@ def load_certificates(
             pair = (ca, crl)
         # The same object as before if nothing has changed: what is made from it stays valid.
         _cached_certificates[key] = pair
-        _entries[key] = _Entry(pair, moment)
+        _entries[key] = _Entry(key, pair, moment)
     finally:
         lock.release()
     return pair

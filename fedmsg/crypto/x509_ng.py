@@ -51,8 +51,8 @@ _NONE: Mapping[str, Any] = {}
 _UNAVAILABLE = Leaf(v.CA_UNAVAILABLE)
 
 _trusts = Cache(4)
-#: What was used last: the very pair of texts, and what was made of it.
-_latest: tuple[Any, Trust | None] = (None, None)
+#: What was used last: CA, list, their row in the memo of ``utils``, and what was made of it.
+_latest: tuple[Any, Any, Any, Trust | None] = (_ABSENT, None, None, None)
 _announced = Cache(1000)
 _complaints = RateLimit()
 _told: set[str] = set()
@@ -230,7 +230,7 @@ def _leaf(certificate: str, config: Mapping[str, Any]) -> Leaf:
     moment = utils.now()
     trust = _trust(ca, crl, expiries)
     leaf = _UNAVAILABLE if trust is None else trust.leaf(certificate, moment)
-    if leaf.reason in _CURABLE:
+    if leaf.reason and leaf.reason in _CURABLE:
         again = _trust(ca, crl, {**expiries, "invalidate_cache": True})
         if again is not trust or again is None:
             trust = again
@@ -243,6 +243,13 @@ def _leaf(certificate: str, config: Mapping[str, Any]) -> Leaf:
 
 def _trust(ca: str | None, crl: str | None, how: Mapping[str, Any]) -> Trust | None:
     """Return what a CA and a list amount to, None with an error in the log if they are no good."""
+    known_ca, known_crl, row, trust = _latest
+    if ca == known_ca and crl == known_crl and how is _NONE and utils.is_current(row):
+        return trust
+    return _loaded(ca, crl, how)
+
+
+def _loaded(ca: str | None, crl: str | None, how: Mapping[str, Any]) -> Trust | None:
     global _latest
     try:
         if not ca or not isinstance(ca, str) or not isinstance(crl, (str, type(None))):
@@ -251,9 +258,6 @@ def _trust(ca: str | None, crl: str | None, how: Mapping[str, Any]) -> Trust | N
                 " the CA, and of its revocation list or None"
             )
         pair = utils.load_certificates(ca, crl, **how)
-        known, trust = _latest
-        if pair is known:
-            return trust
         trust = _trusts.get(pair)
         if trust is None:
             trust = Trust(libraries(), *pair)
@@ -262,7 +266,9 @@ def _trust(ca: str | None, crl: str | None, how: Mapping[str, Any]) -> Trust | N
         if _complaints.allow():
             _log.error("no message can be validated with CA %s and CRL %s: %s", ca, crl, error)
         return None
-    _latest = (pair, trust)
+    row = utils.row_of(ca, crl)
+    if row is not None and row.pair is pair:
+        _latest = (ca, crl, row, trust)
     return trust
 
 
