@@ -95,6 +95,8 @@ BARS = (
     Bar("hub-cpu", "hub, trivial consumer, 100,000 of 1 KB: CPU / raw `recv` and `json.loads`",
         "x", 1.3, hub.cpu, old="2.4"),
     Bar("hub-memory", "its peak memory, more than raw", "MiB", 30, hub.memory),
+    Bar("hub-validating", "hub with signatures validated, 1 KB: CPU / hub, then `validate`", "x",
+        1.4, signing.hub, old="40"),
     Bar("hub-ready", "`fedmsg-hub`: from its start until it is ready", "s", 0.3, hub.ready,
         old="1.4"),
     Bar("gateway-50", "gateway, 50 clients: messages/s / a loop in Python", "x", 0.9,

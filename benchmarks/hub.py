@@ -55,26 +55,38 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def hub_side(address: str) -> Generator[Block, None, None]:
-    """Consume with a hub, in a worker."""
+def hub_side(
+    address: str, validating: bool = False, signatures: dict[str, Any] | None = None
+) -> Generator[Block, None, None]:
+    """Consume with a hub, in a worker.
+
+    Args:
+        address: of the publisher.
+        validating: whether the hub checks signatures.
+        signatures: how; if the hub does not, the consumer does by itself.
+    """
     from fedmsg.consumers import FedmsgConsumer
+    from fedmsg.crypto import validate
     from fedmsg.hub.central import Hub
 
     class Counting(FedmsgConsumer):
         """Counts, and says when it has had enough."""
 
-        config_key, topic, validate_signatures = "counting", "org.fedoraproject", False
+        config_key, topic, validate_signatures = "counting", "org.fedoraproject", validating
         left = 0
         done = threading.Event()
 
         def consume(self, message: Any) -> None:
+            if by_hand:
+                assert validate(message["body"], **by_hand)
             self.left -= 1
             if not self.left:
                 self.done.set()
 
+    by_hand = None if validating else signatures
     config = {
-        "counting": True, "zmq_subscribe_endpoints": address, "high_water_mark": 0,
-        "queue_limit": 0,
+        **(signatures or {}), "counting": True, "zmq_subscribe_endpoints": address,
+        "high_water_mark": 0, "queue_limit": 0,
     }  # fmt: skip
     hub = Hub(config, [Counting], [])
     (consumer,) = hub.consumers

@@ -6,7 +6,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import zmq
 import fedmsg
 from fedmsg import crypto, encoding, envelope
 
+from .hub import hub_side
 from .measure import (
     DEADLINE,
     Block,
@@ -240,6 +241,24 @@ def tail(quick: bool) -> Result:
                 sides[name]()  # warm
             samples = interleave(sides, rounds)
     return compare("validating, us", "raw, us", samples)
+
+
+def hub(quick: bool) -> Result:
+    """Compare a hub that validates with one whose consumer calls ``validate``."""
+    count, rounds = (100, 3) if quick else (2000, 21)
+    with contextmanager(sockets)() as make, authority() as config, ExitStack() as stack:
+        body = encoding.dumps(crypto.sign(message(1024 - 190), **config)).encode()
+        frames, sides = [_TOPIC.encode(), body], {}
+        for name in "validating, us", "raw, us":
+            sock = make(zmq.XPUB, {})
+            sock.bind(address := free_address())
+            worker = stack.enter_context(
+                Worker(hub_side, address, name.startswith("validating"), config)
+            )
+            worker.cpu(1, partial(_join, sock, frames))
+            sides[name] = per_message(worker, count, partial(_burst, sock, frames, count))
+            sides[name]()  # warm
+        return compare("validating, us", "raw, us", interleave(sides, rounds))
 
 
 def _join(sock: zmq.Socket[bytes], frames: list[bytes]) -> None:
