@@ -96,7 +96,7 @@ setup(
             "fedmsg-collectd = fedmsg.commands.collectd:collectd",
             "fedmsg-dg-replay = fedmsg.commands.replay:replay",
             "fedmsg-doctor = fedmsg.commands.doctor:doctor",
-            "fedmsg-check = fedmsg.commands.check:check",
+            "fedmsg-check = fedmsg.commands.check_script:main",
             "fedmsg-gateway = fedmsg.commands.gateway:gateway",
             "fedmsg-hub = fedmsg.commands.hub:hub",
             "fedmsg-keys = fedmsg.commands.keys:keys",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import zmq
 pytest.importorskip("click")
 from click.testing import CliRunner, Result
 
-from fedmsg.commands import check
+from fedmsg.commands import check, check_script
 
 
 def record(name: str, initialized: bool = True) -> dict[str, Any]:
@@ -151,3 +152,13 @@ def test_configuration_file(address: Callable[[], str], config_file: Callable[..
         warnings.simplefilter("ignore", DeprecationWarning)  # of load_config
         done = CliRunner().invoke(check.check, ["--timeout=20", f"--config-filename={path}"])
     assert done.exit_code == 0
+
+
+def test_without_click_the_extra_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``fedmsg-check`` on a bare install says in one line what to install."""
+    monkeypatch.setitem(sys.modules, "click", None)
+    monkeypatch.delitem(sys.modules, "fedmsg.commands.check", raising=False)
+    assert check_script.main() == 1
+    assert "install this package with its extra 'commands'" in capsys.readouterr().err
