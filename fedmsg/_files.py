@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import stat
+import traceback
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from fedmsg.exceptions import MissingConfigName
+from fedmsg.exceptions import ConfigFileError, MissingConfigName
 
 
 def execfile(fname: str, variables: dict[str, Any]) -> None:
@@ -37,7 +38,7 @@ def read_config(fname: str) -> dict[str, Any]:
 
     Raises:
         MissingConfigName: the file does not bind ``config`` to a dict.
-        Exception: whatever the code of the file raises.
+        ConfigFileError: its code is wrong, or raises an error.
     """
     try:
         source = _read(fname)
@@ -48,11 +49,23 @@ def read_config(fname: str) -> dict[str, Any]:
     if os.name == "posix" and mode & stat.S_IWOTH:
         warnings.warn(f"{fname} is executed as code, and every user may change it", stacklevel=2)
     variables: dict[str, Any] = {"__file__": fname}
-    _execute(source, fname, variables)
+    try:
+        _execute(source, fname, variables)
+    except Exception as error:
+        raise ConfigFileError(fname, _line(error, fname), error) from error
     config = variables.get("config")
     if not isinstance(config, dict):
         raise MissingConfigName(f"{fname} must bind the name 'config' to a dict")
     return copy_config(config)
+
+
+def _line(error: Exception, fname: str) -> int | None:
+    """Return the line of a file in which it failed."""
+    if isinstance(error, SyntaxError) and error.filename == fname:
+        return error.lineno
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [line for frame, line in frames if frame.f_code.co_filename == fname]
+    return lines[-1] if lines else None
 
 
 def _read(fname: str) -> bytes:

@@ -96,8 +96,7 @@ def _process_config_file(filenames: Sequence[str] | None = None) -> Config:
         filenames: the files to read; the usual places are searched if there are none.
 
     Raises:
-        ConfigurationError: a named file does not exist, or a file binds no ``config``.
-        Exception: whatever the code of a file raises.
+        ConfigurationError: a named file does not exist, binds no ``config``, or fails.
     """
     config: Config = {}
     for fname in _find_files(filenames):
@@ -148,6 +147,7 @@ def load_config(
         MissingEndpoints: no file has ``endpoints``.
         ConfigurationError: no such file; ``endpoints`` or ``routing_policy`` has a wrong form.
         MissingConfigName: a file binds no ``config``.
+        ConfigFileError: the code of a file fails.
         MissingDependency: ``srv_endpoints`` is set, and dnspython is not installed.
         SystemExit: ``print_config`` was asked for (status 0), or the command line is wrong (2).
     """
@@ -311,7 +311,7 @@ class FedmsgConfig(LazyDict):
 
         Raises:
             ConfigurationError: values of a wrong kind; the text lists all of them.
-            Exception: whatever the code of a file raises.
+            ConfigFileError: the code of a file fails.
         """
         early = {} if self._loaded else dict(dict.items(self))
         found = dict(settings or {})

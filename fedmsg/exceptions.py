@@ -7,6 +7,7 @@ Each class also derives from the built-in that 1.1.7 raised in the same place, s
      +-- ConfigurationError      (ValueError)      a setting is wrong; the text names it
      |    +-- MissingEndpoints                     no ``endpoints`` in any file
      |    +-- MissingConfigName  (KeyError)        a file binds no ``config``
+     |    +-- ConfigFileError                      the code of a file fails
      |    +-- MissingKey         (KeyError)        a command needs a key that is not there
      +-- AlreadyInitialized      (ValueError)      ``init`` twice in one thread
      +-- MissingRelay            (KeyError)        active, and no address to connect to
@@ -55,6 +56,20 @@ class MissingEndpoints(ConfigurationError):
 
 class MissingConfigName(ConfigurationError, KeyError):
     """A configuration file does not bind ``config`` to a dict."""
+
+
+class ConfigFileError(ConfigurationError):
+    """The code of a configuration file fails, or is no code; ``__cause__`` is its own error.
+
+    Attributes:
+        reason: name of the error's type, and the line if it is known.
+    """
+
+    def __init__(self, fname: str, line: int | None, error: Exception) -> None:
+        where = "" if line is None else f", line {line}"
+        name = type(error).__name__
+        super().__init__(f"{fname}{where}: {name}: {getattr(error, 'msg', None) or error}")
+        self.reason = name if line is None else f"{name} in line {line}"
 
 
 class MissingKey(ConfigurationError, KeyError):

@@ -19,7 +19,12 @@ from fedmsg.config import (
     copy_config,
     execfile,
 )
-from fedmsg.exceptions import ConfigurationError, MissingConfigName, MissingEndpoints
+from fedmsg.exceptions import (
+    ConfigFileError,
+    ConfigurationError,
+    MissingConfigName,
+    MissingEndpoints,
+)
 
 pytestmark = pytest.mark.filterwarnings('ignore:Using "load_config":DeprecationWarning')
 
@@ -163,12 +168,21 @@ def test_file_without_config(place, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "error"), [("config = {", SyntaxError), ("open('/no/such/file')", FileNotFoundError)]
+    ("text", "told", "error"),
+    [
+        ("config = {", "line 1: SyntaxError: '{' was never closed", SyntaxError),
+        ("\nopen('/no/such/file')", "line 2: FileNotFoundError: .*/no/such/file", OSError),
+        ("config = {}\0", "null bytes", (SyntaxError, ValueError)),
+        ("import json\n\njson.loads('{')", "line 3: JSONDecodeError: Expecting", ValueError),
+        ("\n\n'\\N{'", r"line 3: SyntaxError: \(unicode error\)", SyntaxError),
+    ],
 )
-def test_errors_of_a_file_propagate(place, text, error):
-    """Syntax errors, and errors raised by the code, are not swallowed."""
-    with pytest.raises(error):
+def test_errors_of_a_file_name_file_and_line(place, text, told, error):
+    """Syntax errors, and errors raised by the code, are errors of the configuration."""
+    with pytest.raises(ConfigFileError, match=f"one.py.*{told}") as caught:
         load_text(place, text)
+    assert isinstance(caught.value, ConfigurationError)
+    assert isinstance(caught.value.__cause__, error)
 
 
 def test_unreadable_file_is_skipped(place, monkeypatch):

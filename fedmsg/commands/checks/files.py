@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +16,7 @@ from fedmsg._files import copy_config, read_config, search_path
 from fedmsg._loopback import environment_note
 from fedmsg.commands.checks import Finding, error, ok, warning
 from fedmsg.commands.secrets import is_secret
-from fedmsg.exceptions import FedmsgError, MissingConfigName
+from fedmsg.exceptions import ConfigFileError, FedmsgError, MissingConfigName
 
 _FILES = "files"
 #: How much a key has to be like a known one to be taken for a misspelling of it.
@@ -61,13 +60,14 @@ class Loaded:
             except MissingConfigName as problem:
                 yield error(_FILES, str(problem), "write: config = {...}")
                 return
-            except BaseException as problem:  # noqa: BLE001  whatever the file does
+            except ConfigFileError as problem:
                 # Without the text of the error: it may quote a line with a password.
-                yield error(
-                    _FILES,
-                    f"{path} fails: {type(problem).__name__}{_line(problem, path)}",
-                    f"run: python3 {path}",
-                )
+                text = f"{path} fails: {problem.reason}"
+                yield error(_FILES, text, f"run: python3 {path}")
+                return
+            except BaseException as problem:  # noqa: BLE001  SystemExit, for one
+                text = f"{path} fails: {type(problem).__name__}"
+                yield error(_FILES, text, f"run: python3 {path}")
                 return
         for each in told:
             yield warning(_FILES, f"{each.message}", f"look at: ls -l {path}")
@@ -108,14 +108,6 @@ class Loaded:
             return
         for each in told:
             yield warning("endpoints", f"{each.message}", "look at the name server's SRV records")
-
-
-def _line(problem: BaseException, path: str) -> str:
-    if isinstance(problem, SyntaxError):
-        return f" in line {problem.lineno}"
-    lines = [each.lineno for each in traceback.extract_tb(problem.__traceback__)
-             if each.filename == path]  # fmt: skip
-    return f" in line {lines[-1]}" if lines else ""
 
 
 def _values(config: dict[str, Any], sources: dict[str, list[str]]) -> Iterator[Finding]:
