@@ -11,6 +11,7 @@ TOX_ENVS ?= py310,py312,py313,stomp8
 # How long a trial lasts, in seconds.
 FEDMSG_TRIAL_SECONDS ?= 10
 SOAK_SECONDS ?= 600
+FUZZ_EXECUTIONS ?= 10000000
 export FEDMSG_TRIAL_SECONDS
 
 LINTERS = ruff==0.17.6 mypy==2.4.1 types-requests types-six
@@ -39,7 +40,8 @@ space := $(empty) $(empty)
 
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-pythons test-pythons-env lint format types docs man bench soak venv peer clean
+.PHONY: help demo test test-pythons test-pythons-env lint format types docs man bench soak fuzz \
+  venv peer clean
 .DELETE_ON_ERROR:
 
 help:
@@ -48,6 +50,7 @@ help:
 	@echo "make test-pythons  the suite on $(TOX_ENVS); what is not installed is skipped"
 	@echo "make peer          install fedmsg 1.1.7 beside, for the tests of interoperation"
 	@echo "make soak          the trials, $(SOAK_SECONDS) seconds each"
+	@echo "make fuzz          every parser of foreign bytes, $(FUZZ_EXECUTIONS) hostile inputs"
 	@echo "make bench         the comparisons in benchmarks/"
 	@echo "make lint types docs man format clean"
 
@@ -124,6 +127,9 @@ bench: $(VENV)/.installed
 soak: $(VENV)/.installed
 	FEDMSG_TRIAL_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m trial \
 	--timeout=$$(($(SOAK_SECONDS) + 60)) $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.installed
+	PYTHONPATH=tests $(BIN)/python -W ignore -m fuzz --executions=$(FUZZ_EXECUTIONS) $(FUZZ_ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-demo .venv-peer .tox build dist docs/_build fedmsg.egg-info
