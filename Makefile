@@ -14,6 +14,8 @@ SOAK_SECONDS ?= 600
 FUZZ_EXECUTIONS ?= 10000000
 export FEDMSG_TRIAL_SECONDS
 
+# Served by them in tests/integration/test_frameworks.py, on this Python only.
+FRAMEWORKS = celery gevent gunicorn
 LINTERS = ruff==0.17.6 mypy==2.4.1 types-requests types-six
 TOX = tox>=4.11
 PEER = fedmsg==1.1.7 setuptools==81.0.0 pyOpenSSL==24.2.1 cryptography==43.0.3 \
@@ -58,7 +60,8 @@ help:
 
 $(VENV)/.installed: $(METADATA)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(PIP_INSTALL) --editable '.[$(TEST_EXTRAS)]' $(LINTERS) '$(TOX)'
+	$(BIN)/python $(PIP_INSTALL) --editable '.[$(TEST_EXTRAS)]' $(LINTERS) $(FRAMEWORKS) \
+	'$(TOX)'
 	@touch $@
 
 venv: $(VENV)/.installed

@@ -252,6 +252,8 @@ class FedMsgContext(Tail):
         except RuntimeError:  # no new threads while the interpreter waits for the last ones
             _releasing.pop(thread, None)
             heir.destroy()
+        except AssertionError:  # gevent has started it, and cannot wait for that in its event loop
+            return
 
     def _release(self) -> None:
         try:
