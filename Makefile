@@ -16,7 +16,7 @@ export FEDMSG_TRIAL_SECONDS
 
 # Served by them in tests/integration/test_frameworks.py, on this Python only.
 FRAMEWORKS = celery gevent gunicorn
-LINTERS = ruff==0.17.6 mypy==2.4.1 types-requests types-six
+LINTERS = ruff==0.17.6 mypy==2.4.1 types-requests types-six twine check-manifest
 TOX = tox>=4.11
 PEER = fedmsg==1.1.7 setuptools==81.0.0 pyOpenSSL==24.2.1 cryptography==43.0.3 \
 	moksha.hub pygments psutil click
@@ -42,7 +42,7 @@ space := $(empty) $(empty)
 
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-pythons test-pythons-env lint format types docs man bench soak fuzz \
+.PHONY: help demo test test-pythons test-pythons-env lint format types docs man dist bench soak fuzz \
   venv peer clean
 .DELETE_ON_ERROR:
 
@@ -54,7 +54,7 @@ help:
 	@echo "make soak          the trials, $(SOAK_SECONDS) seconds each"
 	@echo "make fuzz          every parser of foreign bytes, $(FUZZ_EXECUTIONS) hostile inputs"
 	@echo "make bench         the comparisons in benchmarks/"
-	@echo "make lint types docs man format clean"
+	@echo "make lint types docs man dist format clean"
 
 # -- environments; each is made again when what it was made from has changed -----------------------
 
@@ -122,6 +122,13 @@ docs: $(VENV)/.installed
 # One page for each command, made from its parser.
 man: $(VENV)/.installed
 	$(BIN)/python docs/_ext/man_pages.py docs/_build/man
+
+# The wheel and the source archive, as an index would be given them.
+dist: $(VENV)/.installed
+	rm -rf dist
+	$(BIN)/check-manifest
+	$(BIN)/python -m build --quiet
+	$(BIN)/twine check --strict dist/*
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
