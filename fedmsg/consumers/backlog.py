@@ -10,6 +10,7 @@ import queue
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -31,6 +32,11 @@ _TIMEOUTS = (10.0, 30.0)
 _LONGEST = 120.0
 #: Largest page, bytes.
 _LARGEST = 64 * 2**20
+#: Consumers whose spans begin so close to each other, and who ask so soon one after another, share
+#: a download; seconds.
+_CLOSE, _SOON = 3600.0, 60.0
+#: Pages of a download that are kept for those who are slower.
+_KEPT = 16
 
 Query = Sequence[tuple[str, Any]]
 
@@ -54,25 +60,84 @@ def pages(
     Raises:
         BacklogError: a page cannot be fetched.
     """
+    download = _joined(url, then, now, filters)
     # Through the package: tests of applications replace it there.
     package: Any = sys.modules[__package__]
     with package.requests.Session() as session:
         number = count = 1
         while number <= count and not stopping.is_set():
-            query = [
-                ("rows_per_page", _ROWS), ("page", number), ("start", then), ("end", now),
-                ("order", "asc"), *filters,
-            ]  # fmt: skip
-            page = _page(session, url, query, stopping, log)
+            page = _parsed(download.page(number, session, stopping, log), url)
             count = page["pages"]
             log.info("backlog: page %d of %d from %s", number, count, url)
-            yield from page["raw_messages"]
+            for message in page["raw_messages"]:
+                if download.then == then or not _is_before(message, then):
+                    yield message
             number += 1
+
+
+class _Download:
+    """Pages of one query, each fetched once for all consumers that want the same.
+
+    They are kept as they came, so that no consumer sees what another one does with a message.
+    """
+
+    def __init__(self, url: str, then: float, now: float, filters: Query) -> None:
+        self.then, self._url = then, url
+        self._span = [("start", then), ("end", now), ("order", "asc"), *filters]
+        self._begun = time.monotonic()
+        self._pages: dict[int, bytes] = {}
+        self._lock = threading.Lock()
+
+    def covers(self, then: float) -> bool:
+        """Whether somebody who asks from a time on is better off with this one."""
+        return 0 <= then - self.then < _CLOSE and time.monotonic() - self._begun < _SOON
+
+    def page(
+        self, number: int, session: requests.Session, stopping: threading.Event, log: Any
+    ) -> bytes:
+        """Return one page.
+
+        Raises:
+            BacklogError: it cannot be fetched.
+        """
+        while not self._lock.acquire(timeout=0.5):
+            if stopping.is_set():
+                raise BacklogError("the consumer is stopped")
+        try:
+            found = self._pages.get(number)
+            if found is None:
+                query = [("rows_per_page", _ROWS), ("page", number), *self._span]
+                self._pages[number] = found = _page(session, self._url, query, stopping, log)
+                if len(self._pages) > _KEPT:
+                    del self._pages[min(self._pages)]
+            return found
+        finally:
+            self._lock.release()
+
+
+#: By address and filters; one that nobody reads any more is forgotten.
+_downloads: weakref.WeakValueDictionary[Any, _Download] = weakref.WeakValueDictionary()
+_joining = threading.Lock()
+
+
+def _joined(url: str, then: float, now: float, filters: Query) -> _Download:
+    key = url, tuple(filters)
+    with _joining:
+        download = _downloads.get(key)
+        if download is None or not download.covers(then):
+            download = _downloads[key] = _Download(url, then, now, filters)
+        return download
+
+
+def _is_before(message: Any, then: float) -> bool:
+    """Whether a message is older than what was asked for, as far as it says."""
+    sent = message.get("timestamp") if isinstance(message, dict) else None
+    return isinstance(sent, (int, float)) and sent < then
 
 
 def _page(
     session: requests.Session, url: str, query: Query, stopping: threading.Event, log: Any
-) -> dict[str, Any]:
+) -> bytes:
     """Return one page, after several attempts if need be."""
     pause = FIRST_PAUSE
     for left in range(_ATTEMPTS - 1, -1, -1):
@@ -88,7 +153,7 @@ def _page(
     raise AssertionError("unreachable")
 
 
-def _fetch(session: requests.Session, url: str, query: Query) -> dict[str, Any]:
+def _fetch(session: requests.Session, url: str, query: Query) -> bytes:
     """Return one page.
 
     Raises:
@@ -102,6 +167,17 @@ def _fetch(session: requests.Session, url: str, query: Query) -> dict[str, Any]:
             body += chunk
             if len(body) > _LARGEST or time.monotonic() > end:
                 raise ValueError(f"a page of {url} is larger than {_LARGEST} bytes, or too slow")
+    _parsed(bytes(body), url)
+    return bytes(body)
+
+
+def _parsed(body: bytes, url: str) -> dict[str, Any]:
+    """Return what is on a page.
+
+    Raises:
+        ValueError: it is no page.
+        RecursionError: it is nested too deeply.
+    """
     page = json.loads(body)
     if (
         not isinstance(page, dict)

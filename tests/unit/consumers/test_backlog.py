@@ -199,3 +199,48 @@ def test_requests_are_replaced_in_the_package() -> None:
         with pytest.raises(OSError, match="replaced"):
             next(backlog.pages("http://x", 0, 1, [], threading.Event(), logging.getLogger()))
     assert fedmsg.consumers.requests is backlog.requests
+
+
+def test_consumers_of_the_same_topics_share_the_pages(
+    restart: Run, archive: Archive, eventually: Wait, gate: Gate
+) -> None:
+    """Each page is fetched once; nobody gets what is older, or what another one has changed."""
+    archive.messages = [archived(n) for n in range(250)]
+    answer = archive.answer
+    archive.answer = lambda query: (gate(), answer(query))[1]  # type: ignore[method-assign]
+    first = restart()
+    first.act = lambda message: message["body"]["msg"].update(n=-1)
+    assert gate.reached.wait(20)
+    found = first.get_datagrepper_results(START + 100.0, START + 900.0)
+    threading.Timer(0.0, gate.open).start()
+    assert [message["msg"]["n"] for message in found] == list(range(100, 250))
+    eventually(lambda: len(first.got) == 249)
+    assert archive.pages() == [1, 2, 3]
+
+
+def test_other_spans_are_fetched_apart(archive: Archive) -> None:
+    """Who missed far less than another one does not wait for all that it gets."""
+    archive.messages = [archived(n) for n in range(3)]
+    first, second, third = (
+        backlog.pages(archive.url, then, START + 9000.0, [], threading.Event(), logging.getLogger())
+        for then in (START, START + 4000.0, START - 1.0)
+    )
+    assert next(first)["msg"]["n"] == 0
+    assert [len(list(each)) for each in (second, third, first)] == [0, 3, 2]
+    asked = [float(query["start"][0]) - START for query in archive.queries]
+    assert asked == [0.0, 4000.0, -1.0]
+
+
+def test_failed_download_is_tried_by_the_next(
+    archive: Archive,
+) -> None:
+    """A consumer that gives up, or is stopped, takes the page from nobody."""
+    archive.messages = [archived(n) for n in range(3)]
+    archive.failures = [404]
+    first, second = (
+        backlog.pages(archive.url, START, START + 9.0, [], threading.Event(), logging.getLogger())
+        for _ in range(2)
+    )
+    with pytest.raises(backlog.BacklogError):
+        next(first)
+    assert len(list(second)) == 3
