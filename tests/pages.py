@@ -12,6 +12,7 @@ A comment in front of a block says what is done with it; in HTML nobody sees it.
 ``.. block: config``                   a configuration: loaded
 ``.. block: before``, ``after``        unseen Python around the next block of Python
 ``.. block: needs PROGRAM``            else the page is skipped, or fails in CI
+``.. block: before all``               the same, around all that follow on the page
 ``.. block: elsewhere tests/FILE``     run by that test
 ``.. block: not run: REASON``          Python is compiled nevertheless
 
@@ -43,7 +44,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
 #: What a mark may say first.
 ACTIONS = {
-    "after", "before", "config", "elsewhere", "fails", "file", "needs", "not run:", "output", "run",
+    "after", "before", "before all", "config", "elsewhere", "fails", "file", "needs", "not run:", "output", "run",
     "run until", "start", "start each",
 }  # fmt: skip
 SHELLS = ("console", "sh", "shell")
@@ -53,6 +54,7 @@ PATIENCE = 30.0
 _MARK = re.compile(r" *\.\. block: (.*)")
 _DIRECTIVE = re.compile(r" *\.\. (code-block|literalinclude|parsed-literal|code):: *(.*)")
 _OUTPUT_OF_TIME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+(\.\d+)?")
+_PORT = re.compile(r"""(127\.0\.0\.1:|port": )(\d{4,5})\b""")
 _KEPT_PORTS = ("2001", "4001")
 
 
@@ -104,12 +106,12 @@ def blocks_of(page: Path) -> Iterator[Block]:
             if mark.startswith("needs "):
                 yield Block(page, number, "", "", mark)
             elif text.strip():
-                language = "python" if text.startswith("#python") else "sh"
-                yield Block(page, number, language, text, mark)
+                unseen = text.removeprefix("#python\n")
+                yield Block(page, number, "sh" if unseen is text else "python", unseen, mark)
                 mark, number = None, end
         elif found := _DIRECTIVE.fullmatch(line):
             text, end = _body(lines, number, indent)
-            text = re.sub(r"\A(:.*\n)*\n*", "", text)
+            text = textwrap.dedent(re.sub(r"\A(:.*\n)*\n*", "", text))
             included = found[1] == "literalinclude"
             language, text = ("file", found[2]) if included else (found[2], text)
             yield Block(page, number, language, text, mark)
@@ -135,8 +137,10 @@ def commands_of(block: Block) -> tuple[str, str]:
 
 
 def assert_shows(block: Block, expected: str, output: str) -> None:
-    """Compare output with what a page shows; numbers and identifiers may differ."""
-    wanted, found = (_OUTPUT_OF_TIME.sub("0", text.strip()) for text in (expected, output))
+    """Compare output with what a page shows; numbers, identifiers and line breaks may differ."""
+    wanted, found = (
+        " ".join(_OUTPUT_OF_TIME.sub("0", text).split()) for text in (expected, output)
+    )
     pattern = re.escape(wanted).replace(re.escape("..."), ".*?")
     assert re.fullmatch(pattern, found, re.DOTALL), f"{block} shows\n{wanted}\nbut it was\n{found}"
 
@@ -166,7 +170,7 @@ class Session:
         self._started: list[tuple[subprocess.Popen[bytes], Path]] = []
         self._background: list[tuple[subprocess.Popen[bytes], Path]] = []
         self._around = {"before": "", "after": ""}
-        self._last = ""
+        self._first = self._last = ""
         self._environment = {
             **os.environ, "HOME": str(folder), "PYTHONUNBUFFERED": "1", "TERM": "dumb",
             "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}:/usr/sbin",
@@ -194,7 +198,7 @@ class Session:
     def assert_none_failed(self) -> None:
         """What was started runs, or has ended well."""
         failed = [str(each.args) for each, _ in self._background if each.poll()]
-        assert failed == [], self._said()
+        assert failed == [], self._said()[-3000:]
 
     def _elsewhere(self, block: Block) -> None:
         source = (ROOT / block.argument).read_text(encoding="utf-8")
@@ -225,12 +229,15 @@ class Session:
     def _before(self, block: Block) -> None:
         self._around["before"] = block.text
 
+    def _before_all(self, block: Block) -> None:
+        self._first = block.text
+
     def _after(self, block: Block) -> None:
         self._around["after"] = block.text
 
     def _run(self, block: Block) -> None:
         status, self._last, errors = self._ended(block)
-        assert status == 0, f"{block}: status {status}\n{self._last}{errors}{self._said()}"
+        assert status == 0, f"{block}: status {status}\n{self._last}{errors}"
         self._compare(block)
 
     def _fails(self, block: Block) -> None:
@@ -245,11 +252,12 @@ class Session:
         deadline, pause = time.monotonic() + PATIENCE, threading.Event()
         while time.monotonic() < deadline:
             self._run(block)
+            self.assert_none_failed()
             for _ in range(20):
                 if block.argument in self._said():
                     return
                 pause.wait(0.02)
-        pytest.fail(f"{block}: nobody says so\n{self._said()}")
+        pytest.fail(f"{block}: nobody says so\n{self._said()[-3000:]}")
 
     def _start(self, block: Block) -> None:
         process, path, _ = self._launch(block)
@@ -275,11 +283,11 @@ class Session:
 
     def _with_ports(self, text: str) -> str:
         def replaced(found: re.Match[str]) -> str:
-            if found[1] in _KEPT_PORTS:
+            if found[2] in _KEPT_PORTS:
                 return found[0]
-            return ":" + self._ports.setdefault(found[1], str(self._port()))
+            return found[1] + self._ports.setdefault(found[2], str(self._port()))
 
-        return re.sub(r"(?<=127\.0\.0\.1):(\d{4,5})\b", replaced, text)
+        return _PORT.sub(replaced, text)
 
     def _source(self, block: Block) -> list[str]:
         """Return the command that runs a block."""
@@ -287,7 +295,7 @@ class Session:
         if block.language == "python":
             around = self._around
             self._around = {"before": "", "after": ""}
-            text = f"{around['before']}{block.text}{around['after']}"
+            text = f"{self._first}{around['before']}{block.text}{around['after']}"
             command = [sys.executable]
         else:
             text, command = commands_of(block)[0], ["bash", "-euo", "pipefail"]

@@ -80,7 +80,7 @@ def test_a_wrong_block_is_found(tmp_path: Path, session: Callable[[], Session]) 
 def test_numbers_may_differ() -> None:
     """What is compared are the words, not times, ports and identifiers."""
     block = Block(Path("page.rst"), 1, "console", "", "run")
-    assert_shows(block, "took 3 s ...", "took 0.25 s, and more\n")
+    assert_shows(block, "took 3 s, ...", "took 0.25 s, and more\n")
     with pytest.raises(AssertionError):
         assert_shows(block, "took 3 s", "took 3 m\n")
 
