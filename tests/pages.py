@@ -7,6 +7,7 @@ A comment in front of a block says what is done with it; in HTML nobody sees it.
 ``.. block: run until TEXT``           again and again, until something that was started says TEXT
 ``.. block: start TEXT``               in the background, until it says TEXT (or just started)
 ``.. block: start each``               the same for each of the commands, which say nothing special
+``.. block: stop``                     all that was started ends
 ``.. block: output``                   what the block before wrote; ``...`` stands for anything
 ``.. block: file PATH``                written to PATH; a configuration is loaded, too
 ``.. block: config``                   a configuration: loaded
@@ -45,7 +46,7 @@ PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
 #: What a mark may say first.
 ACTIONS = {
     "after", "before", "before all", "config", "elsewhere", "fails", "file", "needs", "not run:", "output", "run",
-    "run until", "start", "start each",
+    "run until", "start", "start each", "stop",
 }  # fmt: skip
 SHELLS = ("console", "sh", "shell")
 #: Seconds for one block.
@@ -54,8 +55,9 @@ PATIENCE = 30.0
 _MARK = re.compile(r" *\.\. block: (.*)")
 _DIRECTIVE = re.compile(r" *\.\. (code-block|literalinclude|parsed-literal|code):: *(.*)")
 _OUTPUT_OF_TIME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+(\.\d+)?")
-_PORT = re.compile(r"""(127\.0\.0\.1:|port": )(\d{4,5})\b""")
-_KEPT_PORTS = ("2001", "4001")
+_PORT = re.compile(r"""(127\.0\.0\.1:|port": |_PORT=)(\d{4,5})\b""")
+#: Those of the built-in set-up, and one in a file of Debian.
+_KEPT_PORTS = ("2001", "4001", "61616")
 
 
 @dataclasses.dataclass
@@ -103,7 +105,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
         if found := _MARK.fullmatch(line):
             mark = found[1]
             text, end = _body(lines, number, indent)
-            if mark.startswith("needs "):
+            if mark == "stop" or mark.startswith("needs "):
                 yield Block(page, number, "", "", mark)
             elif text.strip():
                 unseen = text.removeprefix("#python\n")
@@ -180,6 +182,10 @@ class Session:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End what was started."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             for process, _ in self._started:
                 with contextlib.suppress(ProcessLookupError):
@@ -205,6 +211,11 @@ class Session:
         names = re.findall(r"^[$] (fedmsg-\w+)", block.text, re.MULTILINE)
         names += [Path(block.text.strip()).name] if block.language == "file" else []
         assert block.page.name in source or any(name in source for name in names), str(block)
+
+    def _stop(self, _block: Block) -> None:
+        self.assert_none_failed()
+        self.end()
+        self._background.clear()
 
     def _needs(self, block: Block) -> None:
         if shutil.which(block.argument, path=self._environment["PATH"]) is None:
