@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import ACTIONS, PAGES, Block, Session, assert_loads, assert_shows, blocks_of
+from pages import ACTIONS, PAGES, Block, assert_loads, assert_shows, blocks_of
+from reader import Session
 
 #: What needs no process.
 CHEAP = {"config", "elsewhere", "not run:"}
