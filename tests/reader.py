@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from pages import ROOT, SHELLS, Block, assert_loads, assert_shows, commands_of
 
-#: Seconds for one block.
-PATIENCE = 30.0
+#: Longest wait for one block, seconds: some start a broker, on a machine that is busy.
+PATIENCE = 90.0
 _PORT = re.compile(r"""(127\.0\.0\.1:|port": |_PORT=)(\d{4,5})\b""")
 #: Those of the built-in set-up, and one in a file of Debian.
 _KEPT_PORTS = ("2001", "4001", "61616")
@@ -140,8 +140,9 @@ class Session:
         self._background.append((process, path))
         text = self._with_ports(block.argument)
         self._wait_until(
-            lambda: text in self._said(path) or process.poll() is not None, f"{block}: {text}"
-        )
+            lambda: text in self._said(path) or process.poll() is not None,
+            f"{block}: {text}", PATIENCE,
+        )  # fmt: skip
         assert text in self._said(path), f"{block} ended: {self._said(path)}"
 
     def _start_each(self, block: Block) -> None:

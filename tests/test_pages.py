@@ -14,11 +14,16 @@ from reader import Session
 #: What needs no process.
 CHEAP = {"config", "elsewhere", "not run:"}
 RUN = [page for page in PAGES if {block.action for block in blocks_of(page)} - CHEAP]
+#: Pages whose commands start brokers.
+BROKERS = {"stomp"}
 
 
 def pages(paths: list[Path]) -> pytest.MarkDecorator:
     """Parametrise a test by pages."""
-    return pytest.mark.parametrize("page", paths, ids=lambda path: path.stem)
+    marks = {path: [pytest.mark.broker] * (path.stem in BROKERS) for path in paths}
+    return pytest.mark.parametrize(
+        "page", [pytest.param(path, id=path.stem, marks=marks[path]) for path in paths]
+    )
 
 
 @pytest.fixture
@@ -49,7 +54,7 @@ def test_cheap_blocks(
 
 
 @pytest.mark.skipif("TOX_ENV_NAME" in os.environ, reason="run on one Python only")
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.usefixtures("default_ports")
 @pages(RUN)
 def test_page_runs(page: Path, session: Callable[[], Session]) -> None:
