@@ -77,6 +77,15 @@ def test_every_option_is_described(manual: Path) -> None:
         assert option.doc.partition(" ")[2] in text
 
 
+@pytest.mark.timeout(150)
+def test_every_command_is_described(manual: Path) -> None:
+    """The page on the command line has what each command says of itself."""
+    page = (manual / "command-line.html").read_text()
+    for name in ("fedmsg-config", "fedmsg-relay", "fedmsg-replay-server", "fedmsg-tail"):
+        assert f'id="{name}"' in page
+        assert f"usage: {name} [-h]" in re.sub(r"<[^>]+>", "", page)
+
+
 def test_readme_has_two_commands() -> None:
     """The README's set-up is ``make demo`` and ``make test``, nothing else."""
     commands = re.findall(r"^\s+\$ (.+)$", README.read_text(), re.MULTILINE)

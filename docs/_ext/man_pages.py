@@ -13,8 +13,11 @@ from typing import Any
 import fedmsg.config
 from fedmsg.commands import BaseCommand
 
-#: What has no entry point.
-_SCRIPTS = {"fedmsg-config": "fedmsg.commands.config:config"}
+#: What has no entry point, or one that hides click's command.
+_SCRIPTS = {
+    "fedmsg-check": "fedmsg.commands.check:check",
+    "fedmsg-config": "fedmsg.commands.config:config",
+}
 #: Lines of a help text that begin a section.
 _HEADING = re.compile(r"(positional arguments|options|examples?|exit status)\b.*", re.IGNORECASE)
 
