@@ -151,13 +151,13 @@ def of_replay_server(counts: Mapping[str, int]) -> Iterator[Sample]:
 def of_hub(hub: Hub) -> Callable[[], Iterator[Sample]]:
     """Return the function that yields what a hub and its consumers have done."""
     # Kept: a hub that stops has none any more.
-    consumers, producers = list(hub.consumers), list(hub.producers)
+    consumers, producers = _named(hub.consumers), list(hub.producers)
 
     def read() -> Iterator[Sample]:
-        for name, value, *labels in hub.counted():
-            yield Sample(name, value, tuple(labels))
-        for consumer in consumers:
-            yield from _of_consumer(consumer)
+        for series, value, *labels in hub.counted():
+            yield Sample(series, value, tuple(labels))
+        for name, consumer in consumers.items():
+            yield from _of_consumer(name, consumer)
         for producer in producers:
             if isinstance(producer, Watchdog):
                 for each in producer.expected:
@@ -167,10 +167,20 @@ def of_hub(hub: Hub) -> Callable[[], Iterator[Sample]]:
     return read
 
 
-def _of_consumer(consumer: Any) -> Iterator[Sample]:
-    name = type(consumer).__name__
-    if not isinstance(consumer, Consumer):  # one of moksha.hub
-        return
+def _named(consumers: Iterable[Any]) -> dict[str, Consumer]:
+    """Return our consumers, and not those of moksha.hub, by the names of their classes.
+
+    Prometheus takes nothing from a daemon that has two values for one name.
+    """
+    found: dict[str, Consumer] = {}
+    for each in consumers:
+        name = type(each).__name__
+        if isinstance(each, Consumer):
+            found[f"{name}-{len(found) + 1}" if name in found else name] = each
+    return found
+
+
+def _of_consumer(name: str, consumer: Consumer) -> Iterator[Sample]:
     totals = totals_of(consumer)
     yield Sample("fedmsg_queue_depth", consumer.backlog, (name,))
     yield Sample("fedmsg_consumer_messages_total", totals.received, (name,))

@@ -1,0 +1,175 @@
+"""The HTTP server beside a daemon, and clients that mean no good."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from fedmsg.hub import httpd
+
+Wait = Callable[..., Any]
+
+
+def page(path: str, _accept: str) -> tuple[int, str | bytes, str]:
+    """Answer every request."""
+    return 200, f"you asked for {path}\n", "text/plain"
+
+
+@pytest.fixture
+def server(port: Callable[[], int]) -> Iterator[httpd.Server]:
+    """A server that answers every request."""
+    running = httpd.Server("127.0.0.1", port(), page)
+    running.start()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def connect(server: httpd.Server) -> Iterator[Callable[[], socket.socket]]:
+    """A function that opens a connection; all are closed at the end."""
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(
+            socket.create_connection(server.server_address[:2], timeout=20)  # type: ignore[arg-type]
+        )
+
+
+def ask(server: httpd.Server, path: str = "/x") -> str:
+    """Return what a well-behaved client gets."""
+    url = f"http://127.0.0.1:{server.server_address[1]}{path}"
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return str(answer.read().decode())
+
+
+def threads() -> int:
+    """Return how many connections are served."""
+    return sum(thread.name == "fedmsg-metrics-client" for thread in threading.enumerate())
+
+
+def test_answers(server: httpd.Server) -> None:
+    """A path comes to the pages without its query."""
+    assert ask(server, "/metrics?name=x") == "you asked for /metrics\n"
+
+
+def test_silent_clients_make_room(
+    server: httpd.Server, connect: Callable[[], socket.socket], eventually: Wait
+) -> None:
+    """A hundred that connect and say nothing: eight threads, and who asks is answered."""
+    idle = [connect() for _ in range(100)]
+    eventually(lambda: server.refused >= 92, "the end of the oldest")
+    assert threads() <= 8
+    assert ask(server) == "you asked for /x\n"
+    assert idle[0].recv(1) == b""
+
+
+def test_slow_clients_end(
+    server: httpd.Server, connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that sends its request a byte at a time has so many seconds in all."""
+    monkeypatch.setattr(httpd, "_LONGEST", 0.5)
+    slow, pause = connect(), threading.Event()
+    with contextlib.suppress(ConnectionError):
+        for _ in range(1000):
+            slow.sendall(b"G")
+            slow.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                assert slow.recv(1) == b""
+                break
+            pause.wait(0.01)
+        else:
+            pytest.fail("the connection was never closed")
+    assert server.refused == 1
+
+
+def test_a_client_that_does_not_read(
+    port: Callable[[], int], monkeypatch: pytest.MonkeyPatch, eventually: Wait
+) -> None:
+    """Its thread ends, though the answer never leaves."""
+    monkeypatch.setattr(httpd, "_LONGEST", 0.5)
+    large = b"x" * 50_000_000
+    server = httpd.Server("127.0.0.1", port(), lambda *_: (200, large, "text/plain"))
+    server.start()
+    address: Any = server.server_address
+    try:
+        with socket.create_connection(address, timeout=20) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            eventually(lambda: server.refused == 1)
+            eventually(lambda: threads() == 0)
+    finally:
+        server.close()
+
+
+def test_flood(server: httpd.Server, eventually: Wait) -> None:
+    """Twenty clients that ask without a pause are all answered, by eight threads at most."""
+    most, answers, failures = 0, 0, 0
+    lock = threading.Lock()
+
+    def client() -> None:
+        nonlocal most, answers, failures
+        for _ in range(20):
+            try:
+                ask(server)
+            except OSError:  # closed to make room: it can ask again
+                with lock:
+                    failures += 1
+                continue
+            with lock:
+                most, answers = max(most, threads()), answers + 1
+
+    clients = [threading.Thread(target=client) for _ in range(20)]
+    for each in clients:
+        each.start()
+    for each in clients:
+        each.join(40)
+    assert (answers + failures, most <= 8) == (400, True)
+    assert answers > 0
+    assert ask(server) == "you asked for /x\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\0\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.0\r\n\r\n",
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.0\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+    ],
+)  # fmt: skip
+def test_nonsense(
+    server: httpd.Server, connect: Callable[[], socket.socket], text: bytes, capfd: Any
+) -> None:
+    """What is no request ends its connection, in silence, and nothing else."""
+    client = connect()
+    with contextlib.suppress(ConnectionError):  # it may not read to the end
+        client.sendall(text)
+        while client.recv(4096):
+            pass
+    assert ask(server) == "you asked for /x\n"
+    assert capfd.readouterr().err == ""
+
+
+def test_end(port: Callable[[], int], eventually: Wait) -> None:
+    """No thread and no socket is left, whatever clients do."""
+    number = port()
+    server = httpd.Server("127.0.0.1", number, page)
+    server.start()
+    with socket.create_connection(("127.0.0.1", number), timeout=20) as client:
+        eventually(lambda: threads() == 1)
+        server.close()
+        assert (threads(), client.recv(1)) == (0, b"")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", number), timeout=20)
+
+
+def test_ipv6(port: Callable[[], int]) -> None:
+    """An IPv6 address can be listened on."""
+    try:
+        server = httpd.Server("::1", port(), page)
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    server.start()
+    server.close()
