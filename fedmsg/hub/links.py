@@ -139,7 +139,8 @@ class Links:
             yield "fedmsg_reconnects_total", self._zmq.reconnects, "zmq"
         if self._stomp is not None:
             yield "fedmsg_messages_received_total", self._stomp.received, "stomp"
-            yield "fedmsg_reconnects_total", self._stomp.reconnects, "stomp"
+            again = [getattr(each, "reconnects", 0) for each in (self._stomp, *self._out)]
+            yield "fedmsg_reconnects_total", sum(again), "stomp"
             rejected.update(self._stomp.rejected)
         rejected["not sent"] = sum(each.undelivered for each in self._out)
         for reason, count in rejected.items():

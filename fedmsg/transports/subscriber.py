@@ -99,6 +99,7 @@ class Subscriber:
         numeric = bool(bind) or address.is_numeric
         if self._watch or not numeric:
             source.monitor = sock.get_monitor_socket(_EVENTS)
+            read_monitor(source.monitor)  # only then does its descriptor show the first event
             self._selector.register(source.monitor.fd, selectors.EVENT_READ, source)
         if numeric:
             source.connected_to = attach(sock, name, address, address.host, bind)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import zmq
 from hubs import EMPTY, Gate, Recorder, frames, numbered, raising
 
 from fedmsg import crypto
@@ -196,6 +197,30 @@ def test_a_failure_is_said(
     assert daemon.get("/metrics")[0] == 500
     assert [r.levelno for r in caplog.records].count(logging.ERROR) == 1
     assert daemon.get("/live")[0] == 200
+
+
+def test_reconnects(
+    watched: Callable[..., Watched], publisher: Callable[..., Any], eventually: Wait
+) -> None:
+    """A publisher that goes and comes back is a connection made again, at a numeric address too."""
+    first = publisher()
+    daemon = watched(zmq_subscribe_endpoints=first.endpoint, zmq_reconnect_ivl=10)
+    daemon.begin()
+    first.joined()
+    name = 'fedmsg_reconnects_total{transport="zmq"}'
+    assert daemon.value(name) == 0
+    first.socket.close(linger=0)
+    second = eventually(lambda: bound(publisher, first.endpoint))
+    second.joined()
+    eventually(lambda: daemon.value(name) == 1)
+
+
+def bound(publisher: Callable[..., Any], endpoint: str) -> Any:
+    """Return a publisher there, None while the address is not free yet."""
+    try:
+        return publisher(endpoint)
+    except zmq.ZMQError:
+        return None
 
 
 def test_off_by_default() -> None:
