@@ -102,6 +102,45 @@ def policy(value: Any) -> Any:
     return value
 
 
+def ports(value: Any) -> Any:
+    """Accept a port number, or a dict of name to port number; 0 is none.
+
+    Raises:
+        ValueError: the value has another form; the text names the entry.
+    """
+    if isinstance(value, dict):
+        return {name: _port(each, f"the value of {name!r}") for name, each in value.items()}
+    return _port(value, "it")
+
+
+def _port(value: Any, what: str) -> int:
+    number = integer(value)
+    if number > 65535:
+        raise ValueError(f"{what} must be a port, at most 65535, not {number}")
+    return number
+
+
+def durations(value: Any) -> dict[str, float]:
+    """Accept a dict of name to a number of seconds above zero.
+
+    Raises:
+        ValueError: the value has another form; the text names the entry.
+    """
+    found = {}
+    for name, seconds in (mapping(value) or {}).items():
+        if not isinstance(name, str):
+            raise ValueError(f"the name {name!r} must be a string")  # noqa: TRY004
+        try:
+            found[name] = real(seconds)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"the value of {name!r} must be a number of seconds: {error}"
+            ) from error
+        if not found[name]:
+            raise ValueError(f"the value of {name!r} must be more than 0 seconds")
+    return found
+
+
 def _address_list(name: Any, entry: Any) -> list[str]:
     if not isinstance(name, str):
         raise ValueError(f"the name {name!r} must be a string")  # noqa: TRY004

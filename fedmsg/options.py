@@ -17,9 +17,11 @@ from fedmsg._option import (
     addresses,
     array,
     boolean,
+    durations,
     integer,
     mapping,
     policy,
+    ports,
     real,
     text,
     text_or_list,
@@ -202,6 +204,14 @@ _ROWS: list[Option] = [
         O("wait_for_subscriptions", "a binding publisher is ready as soon as this many "
           "subscriptions are in, at most after post_init_sleep; 0 = always the full time",
           fallback=0, check=I, unit="subscriptions"),
+    ),
+    *_section(
+        "Hub",
+        O("metrics_port", "serve /metrics for Prometheus, /live and /ready: a port, or a dict of "
+          "daemon to port, 0 = do not", fallback=0, check=ports),
+        O("metrics_host", "IP address of that server", fallback="127.0.0.1", check=S),
+        O("expected_topics", "dict of topic to the silence after which the hub warns, in seconds",
+          fallback={}, check=durations),
     ),
     *_section(
         "Consumers",

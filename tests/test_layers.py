@@ -61,6 +61,7 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "twisted": ("fedmsg.hub.moksha",),
     "pygments": ("fedmsg.commands.rendering",),
     "argcomplete": ("fedmsg._arguments",),
+    "prometheus_client": ("fedmsg.hub.metrics",),
     "psutil": ("fedmsg.commands.checks.ports",),
     "requests": ("fedmsg.commands.replay", "fedmsg.consumers.backlog", "fedmsg.crypto.utils"),
     "sqlalchemy": ("fedmsg.encoding.sqla", "fedmsg.replay.sqlstore"),

@@ -34,6 +34,7 @@ _EXTRAS = {
     "dns": "srv",
     "irc": "irc",
     "moksha": "consumers",
+    "prometheus_client": "metrics",
     "psutil": "consumers",
     "pygments": "commands",
     "requests": "commands",

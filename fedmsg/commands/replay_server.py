@@ -6,7 +6,7 @@ from typing import Any
 
 from fedmsg.commands import BaseCommand, run_command
 from fedmsg.exceptions import MissingKey
-from fedmsg.hub import signals
+from fedmsg.hub import metrics, series, signals
 from fedmsg.replay import ReplayContext
 
 __all__ = ["ReplayServerCommand", "replay_server"]
@@ -43,23 +43,29 @@ class ReplayServerCommand(BaseCommand):
 
         Raises:
             MissingKey: ``persistent_store`` or the address is missing.
-            FedmsgError: the store cannot be opened, or the address cannot be bound.
+            FedmsgError: the store cannot be opened, or an address cannot be bound.
         """
+        with metrics.serving(self.config, "replay-server") as view:
+            self._serve(view)
+        return None
+
+    def _serve(self, view: series.View) -> None:
         server = ReplayContext(**self._settings())
         try:
             with signals.stopping(server.stop):
                 self.log.info("serving the store at %s", server.endpoint)
+                view.begin(lambda: series.of_replay_server(server.counts))
                 signals.notify("READY=1")
                 server.listen()
                 signals.notify("STOPPING=1")
         finally:
+            view.end()
             server.close()
             self.log.info(
                 "%d requests: %d answered with %d messages, %d refused, %d failed",
                 *(server.counts[key] for key in
                   ("requests", "answered", "messages", "refused", "failed")),
             )  # fmt: skip
-        return None
 
     def _settings(self) -> dict[str, Any]:
         """Return the configuration, with the name to serve."""

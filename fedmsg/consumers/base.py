@@ -10,7 +10,6 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -20,7 +19,7 @@ from .inbox import Batch, Inbox
 from .message import decoded, parsed
 from .plugin import Plugin
 from .receipt import enqueue, receipt_of
-from .record import record_of
+from .record import Totals, durations, record_of
 from .retry import Retry
 from .threads import Threads
 from .values import as_bool, database_of, shown, topics_of, worker_count
@@ -45,6 +44,7 @@ class Consumer(Plugin):
         incoming: the queue of messages that no worker has taken yet.
         N: number of worker threads; absent in blocking mode.
         dropped: messages lost because the queue was full for longer than ``queue_wait``.
+        rejected: messages that were not valid.
 
     Raises:
         ValueError: ``moksha.blocking_mode`` is a text that is neither yes nor no, or
@@ -56,7 +56,9 @@ class Consumer(Plugin):
 
     _initialized = False
     _exception_count = 0
+    _past = Totals()
     dropped = 0
+    rejected = 0
     headcount_in = 0
     headcount_out = 0
     N: int
@@ -70,7 +72,7 @@ class Consumer(Plugin):
         self.log = _hub_log
         self.incoming: Inbox = Inbox(options.get(hub.config, "queue_limit"))
         self._wait = options.get(hub.config, "queue_wait")
-        self._times: deque[float] = deque(maxlen=1024)
+        self._times = durations(hub.config)
         self._lock = threading.Lock()
         self._one_at_a_time = threading.RLock()
         self._stopping = threading.Event()
@@ -235,6 +237,8 @@ class Consumer(Plugin):
 
     def _reject(self, error: BaseException) -> None:
         """Report a message that is not valid."""
+        with self._lock:
+            self.rejected += 1
         if self._reject_limit.allow():
             _hub_log.warning(
                 "Received invalid message: %s (%d more not shown)",

@@ -84,25 +84,38 @@ def _is_on(config: Mapping[str, Any], consumer: Any) -> bool:
     return bool(config.get(getattr(consumer, "config_key", "")))
 
 
+def _daemon_of(consumers: Sequence[Any] | None) -> str:
+    """Return the name of a daemon that only runs a consumer of ours."""
+    from . import gateway
+
+    single = consumers is not None and len(consumers) == 1
+    return "gateway" if single and consumers and gateway.is_plain(consumers[0]) else "hub"
+
+
 def _run(
     config: dict[str, Any], consumers: Sequence[Any] | None, producers: Sequence[Any] | None
 ) -> None:
     global _hub
-    from . import moksha, signals
+    from . import metrics, moksha, series, signals
     from .central import Hub
 
     stop = threading.Event()
     in_main_thread = threading.current_thread() is threading.main_thread()
-    with signals.stopping(stop.set) if in_main_thread else contextlib.nullcontext():
+    with (
+        metrics.serving(config, _daemon_of(consumers)) as view,
+        signals.stopping(stop.set) if in_main_thread else contextlib.nullcontext(),
+    ):
         _hub = hub = Hub(config, consumers, producers)
         try:
             hub.start()
+            view.begin(series.of_hub(hub), lambda: series.stalled(hub))
             signals.notify("READY=1")
             if in_main_thread and moksha.uses_reactor():
                 moksha.run_reactor(hub, stop)
             while hub.running and not stop.wait(_LOOK):
                 pass
         finally:
+            view.end()
             signals.notify("STOPPING=1")
             hub.close()
             _hub = None

@@ -103,6 +103,7 @@ class StompSource(Source):
         topics: pattern -> callbacks, as consumers subscribed.
 
     Attributes:
+        received: messages that came.
         rejected: messages dropped, counted by reason.
     """
 
@@ -115,6 +116,7 @@ class StompSource(Source):
             explicit=as_bool(options.get(config, "stomp_send_explicit_nacks")),
         )
         self._limit = RateLimit(60)
+        self.received = 0
         self.rejected: Counter[str] = Counter()
 
     def start(self) -> None:
@@ -128,6 +130,16 @@ class StompSource(Source):
         self._subscriber = transports.broker_subscriber(self._config, patterns)
         self._thread.start()
 
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was made again."""
+        return self._subscriber.reconnects if self._subscriber is not None else 0
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection; empty if there is one."""
+        return self._subscriber.problem if self._subscriber is not None else "not started"
+
     def _receive(self) -> None:
         assert self._subscriber is not None
         for delivery in self._subscriber.deliveries():
@@ -139,6 +151,7 @@ class StompSource(Source):
             self._subscriber.pause()
 
     def _deliver(self, delivery: Delivery) -> None:
+        self.received += 1
         answer = self._answers.expect(delivery)
         try:
             if not delivery.topic:

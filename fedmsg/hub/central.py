@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import encoding, options
@@ -20,6 +20,7 @@ from .dispatch import Dispatcher
 from .ending import Ending
 from .links import Links
 from .monitoring import MonitoringProducer
+from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from .websocket import WebSocketServer
@@ -128,6 +129,8 @@ class Hub:
     def _make_producers(self, classes: Sequence[Any] | None) -> None:
         if classes is None:
             classes = [*discovery.find(discovery.PRODUCERS), MonitoringProducer]
+        if options.get(self.config, "expected_topics"):
+            classes = [*classes, Watchdog]
         for cls in classes:
             moksha.adopt(self)
             try:
@@ -213,6 +216,14 @@ class Hub:
     def error(self) -> BaseException | None:
         """What ended the receiving, if it was an error."""
         return self._links.error
+
+    def counted(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the name of a series, a value, and labels: see :mod:`fedmsg.hub.series`."""
+        return self._links.counted()
+
+    def obstacle(self) -> str:
+        """Return why nothing can come from a broker, empty if nothing prevents it."""
+        return self._links.obstacle
 
     def close(self) -> None:
         """Stop: no more is taken in, then producers and consumers are stopped.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import zmq
@@ -14,7 +14,7 @@ from ..consumers.gateway import GatewayConsumer
 from ..exceptions import FedmsgError, NoEndpointAvailable
 from ..transports.outlet import Outlet
 from ..transports.zeromq import SocketOptions, end_context
-from . import signals
+from . import metrics, series, signals
 from .discovery import does_what
 from .dispatch import Dispatcher
 from .links import addresses_of
@@ -69,9 +69,15 @@ def run(config: dict[str, Any], producers: Sequence[Any]) -> None:
 
     Raises:
         KeyError: the configuration lacks the gateway's port or high water mark.
-        NoEndpointAvailable: the port, or the monitoring socket, cannot be bound.
+        NoEndpointAvailable: the port, the monitoring socket, or the port for metrics, cannot be
+            bound.
         FedmsgError: receiving failed later.
     """
+    with metrics.serving(config, "gateway") as view:
+        _run(config, producers, view)
+
+
+def _run(config: dict[str, Any], producers: Sequence[Any], view: series.View) -> None:
     port = config["fedmsg.consumers.gateway.port"]
     sockets = SocketOptions(
         config["fedmsg.consumers.gateway.high_water_mark"],
@@ -83,14 +89,15 @@ def run(config: dict[str, Any], producers: Sequence[Any]) -> None:
     gateway = _Gateway(outlet, options.get(config, "max_message_size"))
     source = ZmqSource(
         context, addresses_of(config, "zmq_subscribe_endpoints"),
-        transports.subscriber_options(config), False, gateway,
+        transports.subscriber_options(config), False, gateway, bool(config.get("metrics_port")),
     )  # fmt: skip
     hub = Watched(config, gateway)
     try:
         _open(outlet, port)
         hub.producers = [cls(hub) for cls in producers]
-        _run(source)
+        _receive(source, lambda: view.begin(*_shown(gateway, outlet, source)))
     finally:
+        view.end()
         signals.notify("STOPPING=1")
         source.stop()
         for producer in hub.producers:
@@ -115,10 +122,19 @@ def _open(outlet: Outlet, port: int) -> None:
         ) from error
 
 
-def _run(source: ZmqSource) -> None:
+def _shown(gateway: _Gateway, outlet: Outlet, source: ZmqSource) -> tuple[Any, Any]:
+    """Return what gives the samples for the metrics, and what tells why it is not ready."""
+    return (
+        lambda: series.of_gateway(gateway, outlet, source),
+        lambda: "" if source.running else f"receiving has ended: {source.error}",
+    )
+
+
+def _receive(source: ZmqSource, begun: Callable[[], None]) -> None:
     stop = threading.Event()
     with signals.stopping(stop.set):
         source.start([b""])
+        begun()
         signals.notify("READY=1")
         while source.running and not stop.wait(_LOOK):
             pass

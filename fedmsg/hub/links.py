@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -40,6 +40,8 @@ class Links:
         self._out: list[Outlet | Transport] = []
         self._zmq: ZmqSource | None = None
         self._stomp: StompSource | None = None
+        self._sent = 0
+        self._lock = threading.Lock()
 
     def open(self) -> None:
         """Open what is sent through, and prepare what is received from.
@@ -78,6 +80,7 @@ class Links:
             transports.subscriber_options(config),
             bind=config.get("zmq_subscribe_method", "connect") == "bind",
             dispatcher=self._dispatcher,
+            watch=bool(config.get("metrics_port")),
         )
 
     def _open_stomp(self) -> None:
@@ -123,6 +126,33 @@ class Links:
                 each.send(topic, body)
             except (zmq.ZMQError, FedmsgError, ValueError) as error:
                 _log.warning("cannot send on %a: %s", topic, error)
+                continue
+            with self._lock:
+                self._sent += 1
+
+    def counted(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the name of a series, a value, and labels: see :mod:`fedmsg.hub.series`."""
+        yield "fedmsg_messages_sent_total", self._sent
+        yield "fedmsg_messages_received_total", self._dispatcher.received, "zmq"
+        rejected = self._dispatcher.rejected.copy()
+        if self._zmq is not None:
+            yield "fedmsg_reconnects_total", self._zmq.reconnects, "zmq"
+        if self._stomp is not None:
+            yield "fedmsg_messages_received_total", self._stomp.received, "stomp"
+            again = [getattr(each, "reconnects", 0) for each in (self._stomp, *self._out)]
+            yield "fedmsg_reconnects_total", sum(again), "stomp"
+            rejected.update(self._stomp.rejected)
+        rejected["not sent"] = sum(each.undelivered for each in self._out)
+        for reason, count in rejected.items():
+            yield "fedmsg_messages_dropped_total", count, reason
+        yield "fedmsg_overflows_total", sum(each.overflows for each in self._out)
+        unconfirmed = [getattr(each, "unconfirmed", 0) for each in self._out]
+        yield "fedmsg_unconfirmed_messages", sum(unconfirmed)
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing can come: there is no connection to a broker; empty if something can."""
+        return f"STOMP: {self._stomp.problem}" if self._stomp and self._stomp.problem else ""
 
     @property
     def running(self) -> bool:

@@ -10,7 +10,7 @@ from .. import options, transports
 from ..consumers.relay import RelayConsumer, SigningRelayConsumer
 from ..exceptions import FedmsgError
 from ..transports.forwarder import Counts, Forwarder
-from . import signals
+from . import metrics, series, signals
 from .discovery import does_what
 from .links import addresses_of
 from .monitoring import Watched
@@ -66,10 +66,17 @@ def run(config: dict[str, Any], consumer: type, producers: list[type]) -> None:
 
     Raises:
         ConfigurationError: a signing relay cannot sign.
-        NoEndpointAvailable: an inbound address, or the monitoring socket, cannot be bound.
+        NoEndpointAvailable: an inbound address, the monitoring socket, or the port for metrics,
+            cannot be bound.
         zmq.ZMQError: the outbound address cannot be bound.
         FedmsgError: forwarding failed later.
     """
+    daemon = "signing-relay" if issubclass(consumer, SigningRelayConsumer) else "relay"
+    with metrics.serving(config, daemon) as view:
+        _run(config, consumer, producers, view)
+
+
+def _run(config: dict[str, Any], consumer: type, producers: list[type], view: series.View) -> None:
     inbound = addresses_of(config, "zmq_subscribe_endpoints")
     outbound = ",".join(addresses_of(config, "zmq_publish_endpoints"))
     forwarder = _forwarder(config, consumer, inbound, outbound)
@@ -84,11 +91,13 @@ def run(config: dict[str, Any], consumer: type, producers: list[type]) -> None:
     with signals.stopping(stop.set):
         forwarder.start()
         _log.info("relaying from %s to %s", ", ".join(inbound), outbound)
+        view.begin(lambda: series.of_forwarder(forwarder), lambda: _failure(forwarder))
         signals.notify("READY=1")
         try:
             while forwarder.running and not stop.wait(_LOOK):
                 pass
         finally:
+            view.end()
             _end(forwarder, hub.producers)
     if forwarder.error is not None:
         raise FedmsgError(f"the relay failed: {forwarder.error}") from forwarder.error
@@ -105,6 +114,11 @@ def _forwarder(
     from .signing import signer
 
     return TransformingForwarder(signer(config), *parts)
+
+
+def _failure(forwarder: Forwarder) -> str:
+    """Return why nothing is relayed; empty if it is."""
+    return "" if forwarder.running else f"forwarding has ended: {forwarder.error}"
 
 
 def _end(forwarder: Forwarder, producers: list[Any]) -> None:

@@ -85,6 +85,7 @@ class ZmqSource(Source):
         options: of the SUB sockets.
         bind: bind instead of connecting.
         dispatcher: takes the bursts.
+        watch: count the connections that are made again.
     """
 
     def __init__(
@@ -94,10 +95,11 @@ class ZmqSource(Source):
         options: Iterable[tuple[int, int]],
         bind: bool,
         dispatcher: Dispatcher,
+        watch: bool = False,
     ) -> None:
         super().__init__("fedmsg-hub-source")
         self._context, self._endpoints, self._options = context, endpoints, tuple(options)
-        self._bind, self._dispatcher = bind, dispatcher
+        self._bind, self._dispatcher, self._watch = bind, dispatcher, watch
         self._subscriber: Subscriber | None = None
 
     def start(self, topics: Iterable[bytes]) -> None:
@@ -114,12 +116,19 @@ class ZmqSource(Source):
         pairs = [("zmq_subscribe_endpoints", each) for each in dict.fromkeys(endpoints)]
         bind = (lambda address: address.text) if self._bind else None
         try:
-            self._subscriber = Subscriber(self._context, pairs, topics, self._options, bind)
+            self._subscriber = Subscriber(
+                self._context, pairs, topics, self._options, bind, self._watch
+            )
         except zmq.ZMQError as error:
             raise NoEndpointAvailable(
                 f"cannot listen on {', '.join(endpoints)} (zmq_subscribe_endpoints): {error}"
             ) from error
         self._thread.start()
+
+    @property
+    def reconnects(self) -> int:
+        """How often a connection was made again."""
+        return self._subscriber.reconnects if self._subscriber is not None else 0
 
     def change(self, before: Iterable[bytes], after: Iterable[bytes]) -> None:
         """Subscribe to other prefixes; from any thread."""

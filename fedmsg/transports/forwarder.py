@@ -11,6 +11,7 @@ import logging
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -50,6 +51,9 @@ class Forwarder:
         outbound: address that subscribers connect to.
         options: of the publishing socket; its ``high_water_mark`` 0 selects libzmq's proxy.
         io_threads: libzmq's threads.
+
+    Attributes:
+        dropped_by: dropped messages, counted by reason.
     """
 
     def __init__(
@@ -65,7 +69,9 @@ class Forwarder:
         self._thread = threading.Thread(target=self._run, name="fedmsg-forwarder", daemon=True)
         self._moved = 0
         self._proxied = 0
-        self._dropped = 0
+        self.dropped_by: Counter[str] = Counter()
+        self._asking = threading.Lock()
+        self._stopping = False
         self._drain_seconds = 0.0
         self.error: BaseException | None = None
 
@@ -107,8 +113,19 @@ class Forwarder:
         return self._thread.is_alive()
 
     def counts(self) -> Counts:
-        """Return the counters.  Only for the thread that called :meth:`start`."""
-        if self._uses_proxy and self.running:
+        """Return the counters; from any thread, but that of the forwarder."""
+        with self._asking:
+            self._ask_proxy()
+        total, dropped = self._proxied + self._moved, sum(self.dropped_by.copy().values())
+        return Counts(total, total - dropped, self._out.overflows, dropped)
+
+    @property
+    def pending(self) -> int:
+        """Messages in hand; of those in libzmq's queues nobody knows the number."""
+        return 0
+
+    def _ask_proxy(self) -> None:
+        if self._uses_proxy and self.running and not self._stopping:
             try:
                 self._remote.send(b"STATISTICS", _NOBLOCK)
                 if self._remote.poll(1000):
@@ -117,8 +134,6 @@ class Forwarder:
                     self._proxied = struct.unpack("=Q", frames[0])[0] // 2
             except zmq.ZMQError:
                 _log.debug("the proxy did not answer; counters are older", exc_info=True)
-        total = self._proxied + self._moved
-        return Counts(total, total - self._dropped, self._out.overflows, self._dropped)
 
     @property
     def _uses_proxy(self) -> bool:
@@ -137,9 +152,11 @@ class Forwarder:
         if self._thread.ident is None:
             self._close()
             return True
-        if self.running:
-            self.counts()
-            self._remote.send(b"TERMINATE", _NOBLOCK)
+        with self._asking:
+            if self.running:
+                self._ask_proxy()
+                self._stopping = True
+                self._remote.send(b"TERMINATE", _NOBLOCK)
         self._thread.join(drain + self._options.linger / 1000 + 1.0)
         return not self.running
 
@@ -219,7 +236,8 @@ class Forwarder:
             pass
 
     def _close(self) -> None:
-        for sock in (self._sub, self._control, self._remote):
-            sock.close(linger=0)
+        with self._asking:
+            for sock in (self._sub, self._control, self._remote):
+                sock.close(linger=0)
         self._out.close(self._options.linger / 1000)
         self._context.term()

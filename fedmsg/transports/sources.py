@@ -25,13 +25,15 @@ class Source:
         endpoint: address as configured.
         address: the same, taken apart.
         sock: the SUB socket.
+        up: whether its publisher is connected, where there is a monitor.
+        known: whether it ever was.
     """
 
     def __init__(self, name: str, endpoint: str, address: addresses.Address, sock: Any) -> None:
         self.name, self.endpoint, self.address, self.sock = name, endpoint, address, sock
         self.monitor: Any = None
         self.connected_to = ""
-        self.up = False
+        self.up = self.known = False
 
     def connect(self, host: str) -> None:
         """Connect to a numeric host, and to nothing else from now on."""

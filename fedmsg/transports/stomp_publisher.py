@@ -201,6 +201,17 @@ class StompPublisher(Transport):
         self._session = _acquire(self._settings)
         self._session.await_outcome(self._settle)
 
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was made again."""
+        return max(0, self._session.connections - 1) if self._session else 0
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection; empty if there is one."""
+        session = self._session
+        return session.problem if session and not session.endpoint else ""
+
     def send(self, topic: bytes, body: bytes, msg_id: str = "") -> None:
         """Hand over one message; waits only while the window is full.
 

@@ -42,6 +42,7 @@ class Session:
         condition: guards the state here and in subclasses; notified at every change.
         endpoint: ``host:port`` of the broker connected to, else empty.
         problem: why there is no connection, for people; empty if there is one.
+        connections: how often a broker let us in.
         refusal: the same as an error, if a broker said no and none has said yes since.
     """
 
@@ -49,6 +50,7 @@ class Session:
         self.settings = settings
         self.condition = threading.Condition()
         self.endpoint, self.problem = "", ""
+        self.connections = 0
         self.refusal: BrokerRefused | None = None
         self.dialect: Dialect = UNKNOWN
         self.stopping = False
@@ -200,6 +202,7 @@ class Session:
             try:
                 self._await_connected(connection)
                 was_up = True
+                self.connections += 1
                 self._serve(connection)
             finally:
                 with self.condition:

@@ -240,6 +240,17 @@ class StompSubscriber:
             if not self._session.paused:
                 self.close()
 
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was made again."""
+        return max(0, self._session.connections - 1)
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection; empty if there is one."""
+        session = self._session
+        return "" if session.endpoint else session.problem or "not connected yet"
+
     def pause(self) -> None:
         """End :meth:`deliveries`, from any thread; answers are still sent, until :meth:`close`."""
         with self._session.condition:

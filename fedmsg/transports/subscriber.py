@@ -50,8 +50,10 @@ class Subscriber:
         topics: byte prefixes to subscribe to.
         options: ``(option, value)`` pairs for ``setsockopt``, set before anything else.
         bind: bind to what this makes of an address, instead of connecting to it.
+        watch: count the connections to numeric addresses, too.
 
     Attributes:
+        reconnects: how often a connection was made again; with ``watch``, or for a host name.
         idle: when nothing has happened for so many seconds, yield :data:`IDLE`; 0 for never.
 
     Raises:
@@ -67,9 +69,11 @@ class Subscriber:
         topics: Iterable[bytes] = (b"",),
         options: Iterable[tuple[int, int]] = (),
         bind: Bind = None,
+        watch: bool = False,
     ) -> None:
         self._context, self._topics, self._options = context, tuple(topics), tuple(options)
         self._stopping = self._abandoned = False
+        self._watch, self.reconnects = watch and not bind, 0
         self._closed = threading.Event()
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake_out = socket.socketpair()
@@ -92,11 +96,14 @@ class Subscriber:
         sock = new_socket(self._context, self._topics, self._options)
         source = Source(name, endpoint, address, sock)
         self._sources.append(source)
-        if bind or address.is_numeric:
+        numeric = bool(bind) or address.is_numeric
+        if self._watch or not numeric:
+            source.monitor = sock.get_monitor_socket(_EVENTS)
+            read_monitor(source.monitor)  # only then does its descriptor show the first event
+            self._selector.register(source.monitor.fd, selectors.EVENT_READ, source)
+        if numeric:
             source.connected_to = attach(sock, name, address, address.host, bind)
         else:
-            source.monitor = sock.get_monitor_socket(_EVENTS)
-            self._selector.register(source.monitor.fd, selectors.EVENT_READ, source)
             self._hosts.setdefault(address.host, _Host()).sources.append(source)
         self._selector.register(int(sock.fd), selectors.EVENT_READ, source)
 
@@ -233,11 +240,15 @@ class Subscriber:
                     ready.append(source)
 
     def _read_monitor(self, source: Source) -> None:
-        """A publisher that has a name came or went."""
+        """A publisher came or went."""
         for event, _ in read_monitor(source.monitor):
             source.up = event == zmq.EVENT_CONNECTED
-            host = self._hosts[source.address.host]
-            host.due, host.interval = time.monotonic() + _LOOKUP_AGAIN, _LOOKUP_AGAIN
+            if source.up:
+                self.reconnects += source.known
+                source.known = True
+            host = self._hosts.get(source.address.host)
+            if host is not None:  # else it is an address
+                host.due, host.interval = time.monotonic() + _LOOKUP_AGAIN, _LOOKUP_AGAIN
 
     def change(self, topic: bytes, wanted: bool) -> None:
         """Subscribe to one more prefix, or to one less; from any thread."""

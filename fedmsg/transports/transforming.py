@@ -13,6 +13,7 @@ from typing import Any
 import zmq
 
 from .._limits import RateLimit
+from ..exceptions import FrameError
 from .forwarder import _NOBLOCK, Forwarder
 
 _log = logging.getLogger("fedmsg.transports.forwarder")
@@ -54,6 +55,11 @@ class TransformingForwarder(Forwarder):
     def _uses_proxy(self) -> bool:
         return False
 
+    @property
+    def pending(self) -> int:
+        """Messages in hand."""
+        return self._pending.qsize()
+
     def _move(self, limit: int) -> int:
         """Take up to ``limit`` messages that are here; return how many there were."""
         moved = 0
@@ -73,9 +79,13 @@ class TransformingForwarder(Forwarder):
             try:
                 self._out.transmit(result.result())
             except Exception as error:  # noqa: BLE001  whatever a message causes, the others go on
-                self._dropped += 1
+                reason = error.reason if isinstance(error, FrameError) else type(error).__name__
+                self.dropped_by[reason] += 1
                 if self._drop_limit.allow():
-                    _log.error("dropped a message: %s; dropped so far: %d", error, self._dropped)
+                    _log.error(
+                        "dropped a message: %s; dropped so far: %d",
+                        error, sum(self.dropped_by.values()),
+                    )  # fmt: skip
 
     def _close(self) -> None:
         if self._sender.ident is not None:

@@ -77,6 +77,7 @@ def test_a_failure_drops_one_message(line: Line, caplog: Any) -> None:
     after = made.counts()
     gained = [after[index] - before[index] for index in (0, 1, 3)]
     assert gained == [2, 1, 1]
+    assert made.dropped_by == {"ValueError": 1}
     assert "no good" in caplog.text
 
 
