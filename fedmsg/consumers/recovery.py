@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from .. import encoding, options
+from .. import encoding, options, transports
 from .._limits import RateLimit
 from ..replay.tracker import Decision, seq_id_of
 from ..replay.watch import Watched
@@ -62,6 +62,7 @@ class Recovery:
         self._consumer, self._config = consumer, config
         self._name, path = consumer.replay_name, consumer.status_filename
         self.position = Position(f"{path}.replay" if path else None, self._name)
+        self._endpoints = transports.as_list((config.get("endpoints") or {}).get(self._name))
         self._interval = options.get(config, "replay_idle_check")
         waits = (INTERVAL, self._interval, options.get(config, "replay_timeout"))
         self._tick = min(wait for wait in waits if wait)
@@ -96,6 +97,14 @@ class Recovery:
         return len(self._room)
 
     # -- in the thread of the hub --------------------------------------------------------------
+
+    def concerns(self, body: Any) -> bool:
+        """Whether a message that is just arriving has a number of the publisher."""
+        if not isinstance(body, dict) or seq_id_of(body) is None:
+            return False
+        origin = getattr(self._consumer.hub, "origin", None)
+        # Others may number their messages, too.
+        return not isinstance(origin, str) or not self._endpoints or origin in self._endpoints
 
     def take(self, message: Any, body: Body) -> bool | None:
         """Take a valid message that has a number; never waits, except in blocking mode.
