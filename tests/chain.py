@@ -54,9 +54,9 @@ class Chain:
         self.config = settings(
             endpoints={"relay_outbound": [address()]}, relay_inbound=self.inbound,
             persistent_store=f"sqlite:///{folder}/store.db",
-            replay_endpoints={"relay_outbound": address()}, replay_timeout=2,
-            replay_idle_check=0.5, status_directory=str(folder / "status"), noting=True,
-            notes=str(self.notes), validate_signatures=False, logging=LOGGING, **changes,
+            replay_endpoints={"relay_outbound": address()}, replay_idle_check=0.5,
+            status_directory=str(folder / "status"), noting=True, notes=str(self.notes),
+            validate_signatures=False, logging=LOGGING, **{"replay_timeout": 2, **changes},
         )  # fmt: skip
         self._file = config_file(**self.config)
 

@@ -1,4 +1,4 @@
-"""A store behind a relay: who was cut off gets everything, be it a tail or the consumers of a hub."""
+"""A store behind a relay: who was cut off gets everything, be it a tail or a consumer of a hub."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ def chain(
 ) -> Callable[..., Chain]:  # fmt: skip
     """A function that makes the configuration of a chain, of which nothing runs."""
     store = sql_store()
-    return lambda **changes: Chain(
-        command, config_file, address, eventually, tmp_path, store, **changes
-    )
+    parts = command, config_file, address, eventually, tmp_path, store
+    return lambda **changes: Chain(*parts, **changes)
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def send(socket: Any, messages: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("name", ["tail", "hub"])
 def test_stopped_subscriber(begun: Any, name: str) -> None:
-    """Cut off for 10,000 messages, while it stands still and the relay dies: all, in order, once."""
+    """Standing still, cut off for 10,000 messages by a relay that dies: all, in order, once."""
     chain, socket, base = begun(name)
     send(socket, chain.lose(100))
     chain.wait_for(name, base + 100)
@@ -100,7 +99,7 @@ def test_hub_that_ends_and_begins(begun: Any) -> None:
 @pytest.mark.parametrize("name", ["tail", "hub"])
 def test_server_that_is_away(begun: Any, name: str) -> None:
     """What is missed meanwhile is passed over, and comes when the server is back."""
-    chain, socket, base = begun(name)
+    chain, socket, base = begun(name, replay_timeout=0.5)
     chain.kill("replay-server")
     chain.lose(5)
     send(socket, chain.lose(1))
