@@ -89,6 +89,7 @@ def test_pauses_double(address, caplog):
     config = settings(replay_endpoints={"me": address()}, replay_timeout=0.01)
     watched = Watched("me", config, last=1)
     list(watched.arrived({"seq_id": 5, "topic": "t"}))
+    caplog.clear()
     with caplog.at_level(logging.WARNING, "fedmsg.replay"):
         for number in range(1, 10):
             watched._late_again, began = 0, time.monotonic()
