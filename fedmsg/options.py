@@ -273,7 +273,7 @@ _ROWS: list[Option] = [
     *_section(
         "Files and logging",
         O("config_filename", "read this file only; same as --config-filename"),
-        O("status_directory", "where consumers keep the last message they have seen"),
+        O("status_directory", "where consumers keep how far they have got"),
     ),
     *_section(
         "Signing and validation",
