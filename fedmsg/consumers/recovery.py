@@ -37,6 +37,8 @@ _log = logging.getLogger("fedmsg.consumers")
 ROOM = 10_000
 #: Pause after an error that should not be, and longest wait for a request to end, seconds.
 _PAUSE = 1.0
+#: How often a queue without a limit is looked at while it is long, seconds.
+_LOOK = 0.1
 
 Body = dict[str, Any]
 
@@ -76,9 +78,12 @@ class Recovery:
         self._limit = RateLimit()
 
     def start(self) -> None:
-        """Take messages from now on; :meth:`run` is about to run."""
-        if self.queues:
-            return
+        """Take messages from now on; :meth:`run` is about to run.  Idempotent."""
+        with self._turn:
+            if not self.queues:
+                self._start()
+
+    def _start(self) -> None:
         consumer, last = self._consumer, None
         if options.get(self._config, "backlog"):
             last = self.position.read()
@@ -137,6 +142,7 @@ class Recovery:
             if self._stopping:
                 return
             self._begun = True
+        self.start()
         try:
             if self.position.path is not None:
                 self._step(self._look)
@@ -239,6 +245,9 @@ class Recovery:
             message.checked, message.receipt = consumer, receipt
         with consumer._lock:
             consumer.headcount_in += 1
+        while not consumer.incoming.maxsize and consumer.incoming.qsize() >= ROOM:
+            if consumer._stopping.wait(_LOOK):  # without a limit of its own it has this one
+                break
         accepted = enqueue(consumer.incoming, message, receipt, consumer._stopping)
         if not accepted and self.position.path is None:
             consumer.incoming.put(message)  # nobody would bring it again

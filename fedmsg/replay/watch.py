@@ -13,7 +13,7 @@ import zmq
 from .. import options
 from .._limits import RateLimit
 from ..exceptions import ReplayUnavailable
-from .client import Config, Message, missing, newest
+from .client import WINDOW, Config, Message, missing, newest
 from .tracker import RESTART_DISTANCE, Decision, Holes, Tracker, seq_id_of
 
 __all__ = ["Watched", "check_for_replay"]
@@ -102,11 +102,33 @@ class Watched:
             self.holes.clear()
             self.counts["restarts"] += 1
             self._report("the numbering of %r has begun again, at %d", self.name, number)
-        if decision is Decision.GAP:
+        if decision is Decision.GAP and self._is_beyond(number, context):
+            # A number is in the store before its message is on the way: this is none of its.
+            self._report("number %d is above all in the store of %r", number, self.name)
+        elif decision is Decision.GAP:
             if not (yield from self._fetch(number, context, accept)):
                 self._pass_over(self.tracker.last + 1, number - 1)
             self.tracker.pass_gap(number, msg_id)
         yield msg
+
+    def _is_beyond(self, number: int, context: zmq.Context[Any] | None) -> bool:
+        """Whether a number that is far above the last one is above all in the store."""
+        began = time.monotonic()
+        if number - self.tracker.last <= WINDOW or began < self._ask_again:
+            return False
+        try:
+            last = newest(self.name, self._config, context)
+        except ReplayUnavailable:
+            self._rest(began)
+            return False
+        # 0: perhaps all of them are so old that they have been deleted.
+        return last is not None and 0 < last < number
+
+    def _rest(self, began: float) -> None:
+        """Spend no more than half of the time on waiting in vain."""
+        now = time.monotonic()
+        pause = min(now - began, options.get(self._config, "replay_timeout"))
+        self._ask_again = max(self._ask_again, now + pause)
 
     def late(
         self, context: zmq.Context[Any] | None = None, accept: Accept = _all
@@ -211,10 +233,8 @@ class Watched:
                     self.counts["recovered"] += 1
                     yield found
         except ReplayUnavailable as error:
-            problem, now = error, time.monotonic()
-            # No more than half of the time is spent on waiting in vain.
-            pause = min(now - began, options.get(self._config, "replay_timeout"))
-            self._ask_again = max(self._ask_again, now + pause)
+            problem = error
+            self._rest(began)
         except ValueError as error:
             problem = error
         if absent:

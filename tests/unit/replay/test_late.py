@@ -150,6 +150,18 @@ def test_store_that_ends_below(replay_server, store, caplog):
     assert f"ends at 3, and {last} was seen" in caplog.text
 
 
+def test_number_above_all(replay_server, store, caplog):
+    """It is none of the store's: its message is delivered, and changes nothing."""
+    messages = stored(store, 5)
+    watched = Watched("me", replay_server(store).config, last=1)
+    bogus = {"topic": "t", "seq_id": 10**15, "msg_id": "bogus"}
+    assert list(watched.arrived(bogus)) == [bogus]
+    assert watched.tracker.last == 1
+    assert "above all in the store" in caplog.text
+    assert ids(watched.arrived(messages[4])) == [2, 3, 4, 5]
+    assert (list(watched.idle()), watched.counts) == ([], {"recovered": 3})
+
+
 def test_empty_store(replay_server, store):
     """Nothing is concluded from it: old messages may be deleted."""
     watched = Watched("me", replay_server(store).config, last=500)
