@@ -35,10 +35,9 @@ def test_stopped_subscriber(begun: Any, name: str) -> None:
     assert found == list(range(found[0], base + COUNT + 103))
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_killed_hub(begun: Any, workers: int) -> None:
-    """Started again it goes on where it was; a little is consumed twice, and nothing never."""
-    chain, socket, base = begun("hub", **{"moksha.workers_per_consumer": workers})
+def test_killed_hub(begun: Any) -> None:
+    """Started again it goes on where it was, in order; only a little is consumed twice."""
+    chain, socket, base = begun("hub")
     send(socket, chain.lose(100))
     before = chain.wait_for("hub", base + 100)
     chain.position(base + 1)
@@ -48,9 +47,8 @@ def test_killed_hub(begun: Any, workers: int) -> None:
     running.says("goes on behind number")
     last = base + 100 + COUNT
     after = chain.all_until(last)[len(before) :]
-    assert sorted(after) == list(range(min(after), last + 1))
-    assert after == sorted(after) or workers > 1
-    assert base < min(after) <= base + 101
+    assert after == list(range(after[0], last + 1))
+    assert base < after[0] <= base + 101
     assert running.stop() == 0
 
 
@@ -66,15 +64,14 @@ def test_hub_that_ends_and_begins(begun: Any) -> None:
     assert found == list(range(found[0], base + 1001))
 
 
-@pytest.mark.parametrize("name", ["tail", "hub"])
-def test_server_that_is_away(begun: Any, name: str) -> None:
-    """What is missed meanwhile is passed over, and comes when the server is back."""
-    chain, socket, base = begun(name, replay_timeout=0.5)
+def test_server_that_is_away(begun: Any) -> None:
+    """What a tail misses meanwhile is passed over, and comes when the server is back."""
+    chain, socket, base = begun("tail", replay_timeout=0.5)
     chain.kill("replay-server")
     chain.lose(5)
     send(socket, chain.lose(1))
-    found = chain.wait_for(name, base + 6)
+    found = chain.wait_for("tail", base + 6)
     assert found[-2:] == [base, base + 6]
-    assert "is fedmsg-replay-server running" in chain.output(name)
+    assert "is fedmsg-replay-server running" in chain.output("tail")
     chain.start("replay-server")
-    assert chain.wait_for(name, base + 5)[len(found) :] == list(range(base + 1, base + 6))
+    assert chain.wait_for("tail", base + 5)[len(found) :] == list(range(base + 1, base + 6))

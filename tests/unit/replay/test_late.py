@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 
 import pytest
+import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 from parts import settings, stored
@@ -127,6 +129,26 @@ def test_service_whose_store_fails(replay_server, store, monkeypatch):
     assert (watched.looked, watched.holes.lowest) == (False, (2, 4))
     watched._late_again = 0
     assert ids(watched.late()) == [2, 3, 4]
+
+
+def test_service_that_dies_in_between(zmq_context, address):
+    """A look is over only when everything up to the last number could be fetched."""
+    endpoint = address()
+    service = zmq_context.socket(zmq.ROUTER)
+    service.bind(endpoint)
+    config = settings(replay_endpoints={"me": endpoint}, replay_timeout=0.2)
+    watched = Watched("me", {**config, "replay_timeout": 20}, last=1)
+
+    def answer():
+        peer, empty, _ = service.recv_multipart()
+        watched._config = config
+        service.send_multipart([peer, empty, b'{"seq_id": 7}'])
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    assert list(watched.idle()) == []
+    thread.join()
+    assert (watched.looked, watched.tracker.last) == (False, 1)
 
 
 def test_restart_forgets_holes(store, away):
