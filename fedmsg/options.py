@@ -227,8 +227,8 @@ _ROWS: list[Option] = [
           fallback=10.0, check=F, unit="seconds"),
         O("dead_letter_file", "JSON lines: the messages that a consumer failed on for good",
           check=S),
-        O("backlog", "fetch from datagrepper_url what was missed; --no-backlog sets it to False",
-          fallback=True, check=B),
+        O("backlog", "fetch what was missed meanwhile when a hub starts; --no-backlog sets it to "
+          "False", fallback=True, check=B),
         O("backlog_max_age", "nothing older is fetched", fallback=604800, check=I, unit="seconds"),
         O("backlog_limit", "messages that one consumer fetches at most, 0 = no limit",
           fallback=100000, check=I, unit="messages"),
@@ -241,8 +241,8 @@ _ROWS: list[Option] = [
           fallback=False, check=B),
         O("replay_timeout", "longest wait for an answer of a replay service",
           fallback=5.0, check=F, unit="seconds"),
-        O("replay_idle_check", "silence after which tail asks a publisher's replay service whether "
-          "anything was missed, 0 = never", fallback=0.0, check=F, unit="seconds"),
+        O("replay_idle_check", "silence after which tail and consumers ask a publisher's replay "
+          "service whether anything was missed, 0 = never", fallback=0.0, check=F, unit="seconds"),
         O("replay_limit", "a replay server refuses to answer with more at once",
           fallback=10000, check=I, unit="messages"),
     ),
@@ -283,7 +283,7 @@ _ROWS: list[Option] = [
     *_section(
         "Files and logging",
         O("config_filename", "read this file only; same as --config-filename"),
-        O("status_directory", "where consumers keep the last message they have seen"),
+        O("status_directory", "where consumers keep how far they have got"),
     ),
     *_section(
         "Signing and validation",
