@@ -69,15 +69,13 @@ class FedMsgContext(Tail):
     """
 
     def __init__(self, **config: Any) -> None:
-        import socket  # only contexts need these, and they are slow to import
-
-        from . import _signing
+        from . import _signing  # only contexts need it
 
         io_threads, active, _ = config["io_threads"], config["active"], config["post_init_sleep"]
         self.c = config
         _signing.require(config)
         self.log = logging.getLogger("fedmsg.core")
-        self.hostname = socket.gethostname().split(".", 1)[0]
+        self.hostname = _hostname()
         self._pid = os.getpid()
         self._i = 0
         self._lock = threading.Lock()
@@ -107,8 +105,7 @@ class FedMsgContext(Tail):
 
     def _guess_name(self) -> str | None:
         """Return ``<calling module>.<host>``, None if only fedmsg itself called."""
-        name = f"{utils.guess_calling_module(default='fedmsg')}.{self.hostname}"
-        return None if name.startswith("fedmsg") else name
+        return name_for(utils.guess_calling_module())
 
     # -- what was lost -----------------------------------------------------------------------
 
@@ -121,6 +118,12 @@ class FedMsgContext(Tail):
     def undelivered(self) -> int:
         """Messages that were accepted by :meth:`publish` and then given up."""
         return self._transport.undelivered if self._transport is not None else 0
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether :meth:`publish` may do more than hand a message to zeromq."""
+        slow = self.c.get("persistent_store") or self.c.get("sign_messages")
+        return self._transport is not None and bool(slow or self._transport.may_wait)
 
     # -- publishing --------------------------------------------------------------------------
 
@@ -287,6 +290,17 @@ class FedMsgContext(Tail):
         self.context = self._transport = None
         if hasattr(self, "publisher"):
             self.publisher = None
+
+
+def name_for(module: str | None) -> str | None:
+    """Return the name of what a module publishes with, None if that is not known."""
+    return f"{module}.{_hostname()}" if module and not module.startswith("fedmsg") else None
+
+
+def _hostname() -> str:
+    import socket  # slow to import
+
+    return socket.gethostname().split(".", 1)[0]
 
 
 def _destroy_all() -> None:

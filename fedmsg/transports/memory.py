@@ -9,6 +9,7 @@ class MemoryTransport(Transport):
     """Collects ``(topic, body)`` pairs in ``sent``, for tests of applications."""
 
     name = "memory"
+    may_wait = False
 
     def __init__(self) -> None:
         self.sent: list[tuple[bytes, bytes]] = []
