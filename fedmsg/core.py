@@ -105,7 +105,7 @@ class FedMsgContext(Tail):
 
     def _guess_name(self) -> str | None:
         """Return ``<calling module>.<host>``, None if only fedmsg itself called."""
-        return name_for(utils.guess_calling_module())
+        return name_for(utils.guess_calling_module(default="fedmsg"))
 
     # -- what was lost -----------------------------------------------------------------------
 

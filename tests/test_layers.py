@@ -24,6 +24,7 @@ LAYERS = {
     "fedmsg._gaps": 3.4,
     "fedmsg.replay": 3.3,
     "fedmsg.transports": 3,
+    "fedmsg.testing": 5.5,
     "fedmsg.tests": 5,
     "fedmsg.text": 2.1,  # another name for fedmsg.meta
     "fedmsg.replay.sqlstore": 2,

@@ -142,8 +142,8 @@ class FedMsgContext:
     ) -> Coroutine[Any, Any, None]:
         """Send a message; see :meth:`fedmsg.core.FedMsgContext.publish`.
 
-        Cancelled, it is sent completely or not at all.  This is no coroutine function: the name of the
-        calling module has to be found out before a task begins.
+        Cancelled, it is sent completely or not at all.  This is no coroutine function: the name
+        of the calling module has to be found out before a task begins.
 
         Args:
             topic: what happened.
