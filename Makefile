@@ -13,7 +13,7 @@ FEDMSG_TRIAL_SECONDS ?= 10
 SOAK_SECONDS ?= 600
 export FEDMSG_TRIAL_SECONDS
 
-LINTERS = ruff==0.17.6 mypy==2.4.1 types-requests types-six
+LINTERS = ruff==0.17.6 mypy==2.4.1 basedpyright==1.40.2 types-requests types-six
 TOX = tox>=4.11
 PEER = fedmsg==1.1.7 setuptools==81.0.0 pyOpenSSL==24.2.1 cryptography==43.0.3 \
 	moksha.hub pygments psutil click
@@ -109,6 +109,7 @@ format: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 
 docs: $(VENV)/.installed
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -15,8 +15,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from . import config, core, encoding, utils  # noqa: F401  applications reach them from here
-from .core import FedMsgContext
+# Applications reach them from here: "as" says so to type checkers.
+from . import config as config
+from . import core as core
+from . import encoding as encoding
+from . import utils as utils
+from .core import FedMsgContext as FedMsgContext
 from .exceptions import AlreadyInitialized
 
 __all__ = ["init", "send_message", "publish", "destroy", "tail_messages", "__local"]
