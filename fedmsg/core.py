@@ -170,13 +170,19 @@ class FedMsgContext(Tail):
             envelope.uuid4(os.urandom(16)),
             utils.get_username(),
         )
-        if config.get("persistent_store") or config.get("sign_messages"):
-            from . import _signing
+        try:
+            if config.get("persistent_store") or config.get("sign_messages"):
+                from . import _signing
 
-            message = _signing.store_and_sign(message, config, self.hostname)
-        if pre_fire_hook is not None:
-            pre_fire_hook(message)
-        body = encoding.dumps(message)
+                message = _signing.store_and_sign(message, config, self.hostname)
+            if pre_fire_hook is not None:
+                pre_fire_hook(message)
+            body = encoding.dumps(message)
+        except (TypeError, ValueError) as error:
+            explained = encoding.explained(error, message)
+            if explained is None:
+                raise
+            raise explained from error
         if "NaN" in body or "Infinity" in body or not topic.isprintable():
             self._warn_unusual(topic, body)
         if self._transport is None:
@@ -207,7 +213,11 @@ class FedMsgContext(Tail):
         elif self.c.get("mute"):
             why = "it was made with mute=True, for listening only"
         else:
-            why = f"endpoints[{name!r}] is not configured; add an address, or set active=True"
+            known = ", ".join(map(repr, self.c.get("endpoints") or {})) or "nothing"
+            why = (
+                f"endpoints[{name!r}] is not configured (there is {known}); add an address, or set"
+                " active=True"
+            )
         return NoPublisher(f"this context (name {name!r}) cannot publish: {why}")
 
     def flush(self, timeout: float = 1.0) -> int:
