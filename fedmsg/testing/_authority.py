@@ -39,7 +39,7 @@ class Authority:
         )
 
     def signing(self, name: str, publisher: str | None = None) -> dict[str, Any]:
-        """Return the configuration of a publisher that signs with a certificate.
+        """Return the configuration of a process that signs with a certificate, and validates.
 
         Args:
             name: of the certificate; it is issued if it does not exist.
@@ -49,7 +49,7 @@ class Authority:
             self.issue(name)
         publisher = publisher or name
         return {
-            **self._files(),
+            **self.validating(),
             "name": publisher,
             "sign_messages": True,
             "certnames": {publisher: name},

@@ -129,7 +129,8 @@ def test_application(tmp_path: Path) -> None:
     with mock_sends(None), captured() as messages:
         assert_type(messages[0].topic, str)
     authority = Authority(tmp_path, "shell")
-    with loopback_bus(**authority.validating(), **authority.signing("shell")) as bus:
+    print(authority.validating())
+    with loopback_bus(**authority.signing("shell")) as bus:
         bus.publish(topic="t", msg={}, modname="m")
         assert_type(bus.receive(timeout=3).message, dict[str, Any])
     assert isinstance(fedmsg.testing.Bus, type)
