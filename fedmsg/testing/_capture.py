@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from .. import _signing, envelope
-from ..transports import Transport
+from ..transports.memory import MemoryTransport
 from ._redirect import redirected
 
 
@@ -25,30 +25,15 @@ class Sent(NamedTuple):
     msg: Any
     message: dict[str, Any]
 
+    @classmethod
+    def decoded(cls, topic: bytes, body: bytes) -> Sent:
+        """Return what the two frames of a message are."""
+        full, message = envelope.decode((topic, body))
+        return cls(full, message.get("msg"), message)
+
 
 Check = Callable[[Sent], Any]
 Expected = str | dict[str, Any] | Check | tuple[Any, ...] | None
-
-
-class Recorder(Transport):
-    """Puts what is sent into a list, decoded."""
-
-    name = "testing"
-    may_wait = False
-
-    def __init__(self) -> None:
-        self.sent: list[Sent] = []
-
-    def open(self) -> None:
-        """Nothing to open."""
-
-    def send(self, topic: bytes, body: bytes, msg_id: str = "") -> None:
-        """Append the message to ``sent``."""
-        full, message = envelope.decode((topic, body))
-        self.sent.append(Sent(full, message.get("msg"), message))
-
-    def close(self, linger: float = 1.0) -> None:
-        """Nothing to close."""
 
 
 @contextlib.contextmanager
@@ -60,7 +45,7 @@ def captured() -> Iterator[list[Sent]]:
     so that a payload that JSON cannot express is an error.  Processes that the application starts
     are not seen.
     """
-    recorder = Recorder()
+    recorder = MemoryTransport(Sent.decoded)
     with _unsigned(), redirected(recorder):
         yield recorder.sent
 
