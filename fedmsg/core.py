@@ -68,6 +68,8 @@ class FedMsgContext(Tail):
         ConfigurationError: ``crypto_backend`` is not a backend.
     """
 
+    publisher: Any
+
     def __init__(self, **config: Any) -> None:
         from . import _signing  # only contexts need it
 

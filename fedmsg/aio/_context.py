@@ -50,6 +50,7 @@ class FedMsgContext:
         self._load, self._module = load, module
         self._core: core.FedMsgContext | None = None
         self._opening: asyncio.Future[core.FedMsgContext] | None = None
+        self._ending: asyncio.Future[None] | None = None
         self.ended = False
         self._worker = Worker()
         self._tails: weakref.WeakSet[TailMessages] = weakref.WeakSet()
@@ -102,9 +103,10 @@ class FedMsgContext:
         finally:
             if not self.ended:
                 self.ended = True
-                ended = self._worker.begin(self._end)
+                self._ending = self._worker.begin(self._end)
                 self._worker.end()
-                await asyncio.shield(ended)
+            if self._ending is not None:
+                await asyncio.shield(self._ending)
 
     def _end(self) -> None:
         if self._core is not None:

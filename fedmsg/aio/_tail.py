@@ -43,6 +43,7 @@ class TailMessages(AsyncIterator["Message"]):
         self._news = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._step: asyncio.Future[None] | None = None
+        self._closing: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self._exhausted = self._stopped = self._over = False
 
@@ -158,10 +159,10 @@ class TailMessages(AsyncIterator["Message"]):
             if self._worker is None:
                 self._generator.close()
                 return
-            closed = self._worker.begin(self._generator.close)
-            self._worker.end()
-            self._generator = None
-            await asyncio.shield(closed)
+            if self._closing is None:
+                self._closing = self._worker.begin(self._generator.close)
+                self._worker.end()
+            await asyncio.shield(self._closing)
 
     async def __aenter__(self) -> TailMessages:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 
@@ -225,6 +226,23 @@ def test_open_cancelled(address, make_context):
 
     run(main())
     assert make_context(**config).publisher is not None
+
+
+def test_one_of_those_that_wait_for_the_opening_is_cancelled(relay, address):
+    """The others get the context."""
+    there = relay(address())
+
+    async def main():
+        async with contextlib.AsyncExitStack() as stack:
+            context = aio.FedMsgContext(**relayed(there.endpoint))
+            stack.push_async_callback(context.destroy)
+            tasks = [asyncio.create_task(context.publish(topic=str(n))) for n in range(3)]
+            await asyncio.sleep(0)
+            tasks[0].cancel()
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert isinstance(run(main())[0], asyncio.CancelledError)
+    assert there.topics(2) == ["1", "2"]
 
 
 def test_front_door(relay, address):

@@ -212,6 +212,34 @@ def test_end_of_a_replay_that_hangs(publisher, zmq_context, address):
     assert run(main()) == "over"
 
 
+@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("validating", [False, True])
+def test_destroy_cancelled_anywhere(address, make_context, turns, validating):
+    """Wherever destroy is cancelled, it can be repeated, and then everything is closed."""
+    endpoint = address()
+    config = settings(
+        name="me", endpoints={"me": endpoint}, wait_for_subscriptions=1, post_init_sleep=PATIENCE,
+        validate_signatures=validating,
+    )  # fmt: skip
+
+    async def main():
+        listener = await aio.FedMsgContext(**{**config, "mute": True})
+        tail = listener.tail_messages()
+        task = asyncio.create_task(anext(tail, "over"))
+        publisher = await aio.FedMsgContext(**config)
+        for context in (listener, publisher):
+            destroying = asyncio.create_task(context.destroy())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            destroying.cancel()
+            await asyncio.gather(destroying, return_exceptions=True)
+            await context.destroy()
+        return await task, tail._tailing.subscriber.wait_closed(0)
+
+    assert run(main()) == ("over", True)
+    assert make_context(**{**config, "wait_for_subscriptions": 0, "post_init_sleep": 0}).publisher
+
+
 def test_flood_leaves_the_loop_to_others(publisher):
     """While thousands of messages wait, other tasks get their turn."""
     there = publisher()
