@@ -16,7 +16,8 @@ export FEDMSG_TRIAL_SECONDS
 
 # Served by them in tests/integration/test_frameworks.py, on this Python only.
 FRAMEWORKS = celery gevent gunicorn
-LINTERS = ruff==0.17.6 mypy==2.4.1 types-requests types-six twine check-manifest
+LINTERS = ruff==0.17.6 mypy==2.4.1 basedpyright==1.40.2 types-requests types-six twine \
+	check-manifest
 TOX = tox>=4.11
 PEER = fedmsg==1.1.7 setuptools==81.0.0 pyOpenSSL==24.2.1 cryptography==43.0.3 \
 	moksha.hub pygments psutil click
@@ -29,7 +30,7 @@ export FEDMSG_PEER
 
 METADATA = setup.py pyproject.toml Makefile
 # What an installation that is not editable consists of.
-SOURCES = $(shell find fedmsg scripts -name '*.py' -o -name 'fedmsg-config' -o -name 'py.typed')
+SOURCES = pytest_fedmsg.py $(shell find fedmsg scripts -name '*.py' -o -name 'fedmsg-config' -o -name 'py.typed')
 
 # The path of Python $(1): one of pyenv's, else what PATH has.
 python_of = $(or $(lastword $(sort $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python))), \
@@ -115,6 +116,7 @@ format: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 
 docs: $(VENV)/.installed
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

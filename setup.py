@@ -85,6 +85,7 @@ setup(
     install_requires=["pyzmq>=26", "six>=1.16"],
     extras_require=EXTRAS,
     packages=find_packages(include=["fedmsg", "fedmsg.*"]),
+    py_modules=["pytest_fedmsg"],
     # Makes an editable install a plain path entry, without an import hook at every start.
     package_dir={"": "."},
     package_data={"fedmsg": ["py.typed"]},
@@ -112,6 +113,7 @@ setup(
             "announce = fedmsg.meta.announce:AnnounceProcessor",
             "logger = fedmsg.meta.logger:LoggerProcessor",
         ],
+        "pytest11": ["fedmsg = pytest_fedmsg"],
         "moksha.consumer": [
             "fedmsg-dummy = fedmsg.consumers.dummy:DummyConsumer",
             "fedmsg-gateway = fedmsg.consumers.gateway:GatewayConsumer",

@@ -15,8 +15,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from . import config, core, encoding, utils  # noqa: F401  applications reach them from here
-from .core import FedMsgContext
+# Applications reach them from here: "as" says so to type checkers.
+from . import config as config
+from . import core as core
+from . import encoding as encoding
+from . import utils as utils
+from .core import FedMsgContext as FedMsgContext
 from .exceptions import AlreadyInitialized
 
 __all__ = ["init", "send_message", "publish", "destroy", "tail_messages", "__local"]
@@ -33,8 +37,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def __getattr__(name: str) -> Any:
-    """Applications reach these two from here as well; not every one pays for them."""
-    if name in ("crypto", "replay"):
+    """Applications reach these from here as well; not every one pays for them."""
+    if name in ("aio", "crypto", "replay", "testing"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -66,7 +70,6 @@ def init(**kw: Any) -> FedMsgContext:
         NoEndpointAvailable: every endpoint of the name is taken; an OSError.
         MissingRelay: ``active``, and no address of a relay is configured; a KeyError.
     """
-    global _remembered
     present = _context()
     # One whose own destroy() was called is no obstacle.
     if present is not None and getattr(present, "context", present) is not None:
@@ -75,16 +78,24 @@ def init(**kw: Any) -> FedMsgContext:
             " fedmsg.init(), or leave the second init out"
         )
     context = _start(kw)
-    _remembered = (kw, config.invalidations)
+    _remember(kw)
     return context
 
 
 def _auto_init(kw: dict[str, Any]) -> FedMsgContext:
     """Make a context for a thread that did not call ``init``."""
+    return _start({**_explicit(), **kw})
+
+
+def _explicit() -> dict[str, Any]:
+    """Return the keywords of the latest ``init``, unless the configuration has changed since."""
     explicit, invalidations = _remembered
-    if invalidations != config.invalidations:
-        explicit = {}
-    return _start({**explicit, **kw})
+    return explicit if invalidations == config.invalidations else {}
+
+
+def _remember(kw: dict[str, Any]) -> None:
+    global _remembered
+    _remembered = (kw, config.invalidations)
 
 
 def API_function(doc: str | None = None) -> Callable[[_Function], _Function]:

@@ -50,8 +50,13 @@ class Gaps:
             for name, value in config["endpoints"].items()
         }
 
-    def messages(self, subscriber: Subscriber, context: zmq.Context[Any]) -> Iterator[Message]:
-        """Yield what arrives, and what was missed, until the subscriber is stopped."""
+    def messages(
+        self, subscriber: Subscriber, context: zmq.Context[Any]
+    ) -> Iterator[Message | None]:
+        """Yield what arrives, and what was missed, until the subscriber is stopped.
+
+        None where a subscriber that is not ``blocking`` has to be waited for.
+        """
         subscriber.idle = self._interval
         try:
             for name, endpoint, frames in subscriber.frames():
@@ -64,6 +69,8 @@ class Gaps:
                         yield from self.arrived(name, endpoint, topic, message, context)
                 if self._interval:
                     yield from self._check_idle(context)
+                if not frames and not subscriber.blocking:
+                    yield None
         except zmq.ContextTerminated:
             return
 

@@ -66,9 +66,14 @@ class Tail:
             BrokerRefused: the STOMP broker does not let us in; while iterating.
             KeyError: the configuration has no ``endpoints``; at the first iteration.
         """
-        tailing = _Tailing(self, topic, passive)
+        # Only one that is not blocking yields None.
+        return cast("Generator[Message, None, None]", self.tailing(topic, passive).start())
+
+    def tailing(self, topic: str = "", passive: bool = False, blocking: bool = True) -> Tailing:
+        """Return what :meth:`tail_messages` iterates; for :mod:`fedmsg.aio`, not blocking."""
+        tailing = Tailing(self, topic, passive, blocking)
         self._tails.add(tailing)
-        return tailing.start()
+        return tailing
 
     def _endpoints(self) -> Iterator[tuple[str, str]]:
         """Yield every ``(name, address)`` to listen to."""
@@ -240,20 +245,31 @@ class Rejected(ValidationError):
         self.reason = reason
 
 
-class _Tailing:
-    """One call of ``tail_messages``; can be ended from outside."""
+class Tailing:
+    """One call of ``tail_messages``; can be ended from outside.
 
-    def __init__(self, owner: Tail, topic: str, passive: bool) -> None:
+    Args:
+        owner: the context.
+        topic: prefix of the topics wanted.
+        passive: bind the endpoints.
+        blocking: False: the generator yields None where it would wait for a zmq socket.
+
+    Attributes:
+        subscriber: what is iterated, once the generator has begun.
+    """
+
+    def __init__(self, owner: Tail, topic: str, passive: bool, blocking: bool = True) -> None:
         self._owner, self._topic, self._passive = owner, topic, passive
-        self._subscriber: Subscriber | StompSubscriber | None = None
+        self._blocking = blocking
+        self.subscriber: Subscriber | StompSubscriber | None = None
         self._generator: Any = None
 
-    def start(self) -> Generator[Message, None, None]:
+    def start(self) -> Generator[Message | None, None, None]:
         generator = self._messages()
         self._generator = weakref.ref(generator)
         return generator
 
-    def _messages(self) -> Generator[Message, None, None]:
+    def _messages(self) -> Generator[Message | None, None, None]:
         owner = self._owner
         # Once: another thread may destroy it at any moment.
         context = owner.context
@@ -261,7 +277,7 @@ class _Tailing:
             return
         accept = owner._accepter()
         try:
-            self._subscriber = subscriber = self._subscribe(context)
+            self.subscriber = subscriber = self._subscribe(context)
         except zmq.ZMQError:
             if owner.context is None:  # destroyed meanwhile, by another thread
                 return
@@ -276,7 +292,10 @@ class _Tailing:
                 try:
                     topic, message = accept(frames)
                 except ValidationError as error:
-                    owner._reject(error)
+                    if frames:
+                        owner._reject(error)
+                    else:
+                        yield None
                     continue
                 yield name, endpoint, topic, message
         finally:
@@ -293,24 +312,26 @@ class _Tailing:
             if found is not None:
                 return found
             owner._needs_zmq()
-        return Subscriber(
+        subscriber = Subscriber(
             context,
             owner._endpoints(),
             [self._topic.encode("utf-8")],
             transports.subscriber_options(owner.c),
             bind=addresses.to_bind if self._passive else None,
         )
+        subscriber.blocking = self._blocking
+        return subscriber
 
     def abandon(self) -> object:
         """In a forked child: leave the sockets to the parent; return what must not be collected."""
-        if self._subscriber is not None:
-            self._subscriber.abandon()
-        return self._subscriber
+        if self.subscriber is not None:
+            self.subscriber.abandon()
+        return self.subscriber
 
     def end(self) -> None:
         """Make the generator stop, whichever thread iterates it."""
-        if self._subscriber is not None:
-            self._subscriber.stop()
+        if self.subscriber is not None:
+            self.subscriber.stop()
         generator = self._generator()
         try:
             # CPython 3.11 may crash if a generator is closed that runs in another thread, before
@@ -320,6 +341,6 @@ class _Tailing:
                 generator.close()
         except ValueError:
             running = True
-        if running and self._subscriber is not None:
+        if running and self.subscriber is not None:
             # In its own thread it sees the stop and closes its sockets.
-            self._subscriber.wait_closed(1.0)
+            self.subscriber.wait_closed(1.0)

@@ -68,16 +68,16 @@ class FedMsgContext(Tail):
         ConfigurationError: ``crypto_backend`` is not a backend.
     """
 
-    def __init__(self, **config: Any) -> None:
-        import socket  # only contexts need these, and they are slow to import
+    publisher: Any
 
-        from . import _signing
+    def __init__(self, **config: Any) -> None:
+        from . import _signing  # only contexts need it
 
         io_threads, active, _ = config["io_threads"], config["active"], config["post_init_sleep"]
         self.c = config
         _signing.require(config)
         self.log = logging.getLogger("fedmsg.core")
-        self.hostname = socket.gethostname().split(".", 1)[0]
+        self.hostname = _hostname()
         self._pid = os.getpid()
         self._i = 0
         self._lock = threading.Lock()
@@ -107,8 +107,7 @@ class FedMsgContext(Tail):
 
     def _guess_name(self) -> str | None:
         """Return ``<calling module>.<host>``, None if only fedmsg itself called."""
-        name = f"{utils.guess_calling_module(default='fedmsg')}.{self.hostname}"
-        return None if name.startswith("fedmsg") else name
+        return name_for(utils.guess_calling_module(default="fedmsg"))
 
     # -- what was lost -----------------------------------------------------------------------
 
@@ -121,6 +120,12 @@ class FedMsgContext(Tail):
     def undelivered(self) -> int:
         """Messages that were accepted by :meth:`publish` and then given up."""
         return self._transport.undelivered if self._transport is not None else 0
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether :meth:`publish` may do more than hand a message to zeromq."""
+        slow = self.c.get("persistent_store") or self.c.get("sign_messages")
+        return self._transport is not None and bool(slow or self._transport.may_wait)
 
     # -- publishing --------------------------------------------------------------------------
 
@@ -167,13 +172,19 @@ class FedMsgContext(Tail):
             envelope.uuid4(os.urandom(16)),
             utils.get_username(),
         )
-        if config.get("persistent_store") or config.get("sign_messages"):
-            from . import _signing
+        try:
+            if config.get("persistent_store") or config.get("sign_messages"):
+                from . import _signing
 
-            message = _signing.store_and_sign(message, config, self.hostname)
-        if pre_fire_hook is not None:
-            pre_fire_hook(message)
-        body = encoding.dumps(message)
+                message = _signing.store_and_sign(message, config, self.hostname)
+            if pre_fire_hook is not None:
+                pre_fire_hook(message)
+            body = encoding.dumps(message)
+        except (TypeError, ValueError) as error:
+            explained = encoding.explained(error, message)
+            if explained is None:
+                raise
+            raise explained from error
         if "NaN" in body or "Infinity" in body or not topic.isprintable():
             self._warn_unusual(topic, body)
         if self._transport is None:
@@ -204,7 +215,11 @@ class FedMsgContext(Tail):
         elif self.c.get("mute"):
             why = "it was made with mute=True, for listening only"
         else:
-            why = f"endpoints[{name!r}] is not configured; add an address, or set active=True"
+            known = ", ".join(map(repr, self.c.get("endpoints") or {})) or "nothing"
+            why = (
+                f"endpoints[{name!r}] is not configured (there is {known}); add an address, or set"
+                " active=True"
+            )
         return NoPublisher(f"this context (name {name!r}) cannot publish: {why}")
 
     def flush(self, timeout: float = 1.0) -> int:
@@ -289,6 +304,17 @@ class FedMsgContext(Tail):
         self.context = self._transport = None
         if hasattr(self, "publisher"):
             self.publisher = None
+
+
+def name_for(module: str | None) -> str | None:
+    """Return the name of what a module publishes with, None if that is not known."""
+    return f"{module}.{_hostname()}" if module and not module.startswith("fedmsg") else None
+
+
+def _hostname() -> str:
+    import socket  # slow to import
+
+    return socket.gethostname().split(".", 1)[0]
 
 
 def _destroy_all() -> None:

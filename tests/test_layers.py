@@ -17,12 +17,14 @@ LAYERS = {
     "fedmsg": 5,  # the front door; its private helpers are listed below
     "fedmsg.consumers": 5,
     "fedmsg.hub": 5,
+    "fedmsg.aio": 5.5,
     "fedmsg.core": 4,
     "fedmsg._signing": 3.5,
     "fedmsg._tail": 3.5,
     "fedmsg._gaps": 3.4,
     "fedmsg.replay": 3.3,
     "fedmsg.transports": 3,
+    "fedmsg.testing": 5.5,
     "fedmsg.tests": 5,
     "fedmsg.text": 2.1,  # another name for fedmsg.meta
     "fedmsg.replay.sqlstore": 2,
@@ -56,6 +58,13 @@ MAY_IMPORT_EACH_OTHER = {
 GUARDED: dict[str, tuple[str, ...]] = {
     "OpenSSL": ("fedmsg.crypto.x509_ng",),
     "cryptography": ("fedmsg.crypto.authority", "fedmsg.crypto.x509_ng"),
+    "asyncio": (
+        "fedmsg.aio",
+        "fedmsg.aio._context",
+        "fedmsg.aio._tail",
+        "fedmsg.aio._worker",
+        "fedmsg.hub.websocket",
+    ),
     "dns": ("fedmsg._derive",),
     "moksha": ("fedmsg.transports.moksha",),
     "twisted": ("fedmsg.hub.moksha",),

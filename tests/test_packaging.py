@@ -136,7 +136,7 @@ def test_wheel_has_the_package_and_nothing_else(built: Built) -> None:
         )
     }  # fmt: skip
     expected.add(f"{data}/scripts/fedmsg-config")
-    expected.add("fedmsg/py.typed")
+    expected |= {"fedmsg/py.typed", "pytest_fedmsg.py"}
     expected |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "fedmsg").rglob("*.py")}
     assert built.files == expected
 
@@ -221,7 +221,7 @@ def _is_source(path: Path) -> bool:
 def test_entry_points_of_the_wheel(built: Built) -> None:
     """The wheel declares commands, processors and consumers, without tying them to an extra."""
     names = set(re.findall(r"^\[(.+)\]$", built.entry_points, re.MULTILINE))
-    assert names == {"console_scripts", "fedmsg.meta", "moksha.consumer"}
+    assert names == {"console_scripts", "fedmsg.meta", "moksha.consumer", "pytest11"}
     found = dict(re.findall(r"^(\S+) = (\S+)$", built.entry_points.partition("[fedmsg.")[0], re.M))
     assert found == SCRIPTS
 

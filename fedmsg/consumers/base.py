@@ -305,7 +305,7 @@ class Consumer(Plugin):
     def pre_consume(self, message: Any) -> None:
         """Called before :meth:`consume`; override it."""
 
-    def consume(self, message: Any) -> Any:
+    def consume(self, message: Any, /) -> Any:
         """Handle one message.
 
         Raises:

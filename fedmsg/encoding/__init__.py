@@ -144,6 +144,13 @@ def _with_text_keys(obj: Any) -> Any:
     return [_with_text_keys(item) for item in obj] if isinstance(obj, (list, tuple)) else obj
 
 
+def explained(error: Exception, message: Any) -> Exception | None:
+    """Return an error of :func:`dumps` with the name of the culprit; None if there is none."""
+    from fedmsg.encoding import _blame
+
+    return _blame.explained(error, message, dumps)
+
+
 def nonfinite_path(obj: Any) -> str | None:
     """Return where the first NaN or infinity is; JSON for others than Python has no such value.
 

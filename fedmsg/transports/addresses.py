@@ -53,7 +53,9 @@ def parse(text: str) -> Address:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     if not host or not (port == "*" or _is_port(port)):
-        raise ConfigurationError(f"endpoint {text!r} needs a host and a port, 'tcp://host:port'")
+        raise ConfigurationError(
+            f"endpoint {text!r} needs a host and a port, 'tcp://host:port', port 1 to 65535"
+        )
     return Address(text, scheme, host, port)
 
 

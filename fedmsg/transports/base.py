@@ -14,11 +14,13 @@ class Transport(abc.ABC):
             how many messages it skips for a subscriber whose queue is full, so this is a number
             of episodes, not of messages.
         undelivered: messages that were accepted and are known to have been given up.
+        may_wait: whether :meth:`send` may wait for somebody else.
     """
 
     name: str = ""
     overflows: int = 0
     undelivered: int = 0
+    may_wait: bool = True
 
     @abc.abstractmethod
     def open(self) -> None:

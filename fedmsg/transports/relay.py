@@ -213,8 +213,9 @@ class RelayPublisher(ZmqPublisher):
         if not self.ready and not self._ever and self._required and not self._await_relay():
             raise RelayUnavailable(
                 f"no relay answered at {self._where()} within {self._timeout:g} s, and the message"
-                " was not sent. Start one with the command 'fedmsg-relay', or configure"
-                " 'endpoints' (to publish without a relay) or 'relay_inbound' in fedmsg.d/."
+                " was not sent. Start one with the command 'fedmsg-relay' if that is its address,"
+                " or configure 'relay_inbound' or 'endpoints' (to publish without a relay) in"
+                " fedmsg.d/."
             )
         if self.ready and not self._held:
             self._transmit(topic, body)
@@ -291,7 +292,11 @@ class RelayPublisher(ZmqPublisher):
             if remain:
                 self.undelivered += remain
                 self._held.clear()
-                _log.error("%d messages were not delivered: no relay at %s", remain, self._where())
+                _log.error(
+                    "%d messages were not delivered: no relay at %s; start one there with the"
+                    " command 'fedmsg-relay', or correct %r",
+                    remain, self._where(), self.name,
+                )  # fmt: skip
             if self.socket is not None and self._monitor is not None:
                 end_monitor(self.socket, self._monitor)
             self._monitor = None

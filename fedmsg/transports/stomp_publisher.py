@@ -55,8 +55,8 @@ class PublishingSession(Session):
                 count = len(self._outbox)
                 raise NotConfirmed(
                     f"{count} messages are not confirmed by {self._where()} and none was within"
-                    f" {timeout:g} s; the message was not sent."
-                    + (f" ({self.problem})" if self.problem else ""),
+                    f" {timeout:g} s; the message was not sent. Start the broker, or correct"
+                    " 'stomp_uri'." + (f" ({self.problem})" if self.problem else ""),
                     count,
                 )
             if message.source.is_closed:  # meanwhile, by another thread

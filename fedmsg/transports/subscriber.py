@@ -55,12 +55,17 @@ class Subscriber:
     Attributes:
         reconnects: how often a connection was made again; with ``watch``, or for a host name.
         idle: when nothing has happened for so many seconds, yield :data:`IDLE`; 0 for never.
+        blocking: False: where it would wait, yield :data:`IDLE` instead.  The caller then waits
+            for :meth:`fileno` to be readable, or for ``due`` seconds, and goes on iterating.
+        due: seconds after which there is something to do even if nothing arrives; None for never.
 
     Raises:
         zmq.ZMQError: an address cannot be bound; or the options are wrong.
     """
 
     idle: float = 0.0
+    blocking: bool = True
+    due: float | None = None
 
     def __init__(
         self,
@@ -126,7 +131,9 @@ class Subscriber:
                 for _ in range(len(ready)):
                     source = ready.popleft()
                     yield from drain(source, ready)
-                if not self._stopping and not self._wait(ready) and self.idle:
+                if self._stopping or self._wait(ready):
+                    continue
+                if self.idle or not self.blocking:
                     yield IDLE
         except zmq.ContextTerminated:
             return
@@ -174,7 +181,8 @@ class Subscriber:
         due = self._look_up_due(now)
         if self.idle:
             due = self.idle if due is None else min(due, self.idle)
-        timeout = 0.0 if ready else due
+        self.due = due
+        timeout = 0.0 if ready or not self.blocking else due
         found = set(ready)
         for key, _ in self._selector.select(timeout):
             source = key.data
@@ -202,6 +210,19 @@ class Subscriber:
             else:
                 waits.append(host.due - now)
         return min(waits, default=None)
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while there is something to do, -1 if closed.
+
+        Raises:
+            NotImplementedError: the selector of this platform has none.
+        """
+        if self._closed.is_set():
+            return -1
+        number = getattr(self._selector, "fileno", None)
+        if number is None:
+            raise NotImplementedError(f"{type(self._selector).__name__} has no descriptor")
+        return int(number())
 
     def _looked_up(self, host: str, found: str | None) -> None:
         """Called in the thread of a look-up."""

@@ -217,6 +217,8 @@ class BindPublisher(ZmqPublisher):
             ``settle`` in full.
     """
 
+    may_wait = False
+
     def __init__(
         self,
         context: zmq.Context[Any],

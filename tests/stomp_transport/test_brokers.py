@@ -38,8 +38,8 @@ def listening(
         context = make_context(**configuration(port, mute=True, **changes))
         found = Listening(context.tail_messages(topic=f"org.fedoraproject.dev.{module}."))
         (tailing,) = context._tails
-        eventually(lambda: tailing._subscriber is not None)
-        assert tailing._subscriber.wait_subscribed(30)
+        eventually(lambda: tailing.subscriber is not None)
+        assert tailing.subscriber.wait_subscribed(30)
         return found
 
     yield start

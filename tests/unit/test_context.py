@@ -14,25 +14,18 @@ from parts import PATIENCE, relayed, settings
 import fedmsg
 from fedmsg import core
 from fedmsg.exceptions import MissingRelay, NoEndpointAvailable
-from fedmsg.transports.memory import MemoryTransport
 
 
 @pytest.fixture
-def sent(make_context):
+def sent(make_context, fedmsg_sent):
     """A function that makes a context and returns it with the list of what it sends."""
-
-    def make(**config):
-        context = make_context(**settings(mute=True, **config))
-        context._transport = MemoryTransport()
-        return context, context._transport.sent
-
-    return make
+    return lambda **config: (make_context(**settings(name="me", **config)), fedmsg_sent)
 
 
 def only(sent):
     """Return topic and message of the one message that was sent."""
-    ((topic, body),) = sent
-    return topic.decode(), json.loads(body)
+    [found] = sent
+    return found.topic, found.message
 
 
 class TestConstruction:
@@ -190,7 +183,7 @@ def test_numbers_are_unique(sent):
             context.publish(topic="a", modname="t")
 
     in_threads(4, work)
-    assert sorted(json.loads(body)["i"] for _, body in messages) == list(range(1, 1201))
+    assert sorted(each.message["i"] for each in messages) == list(range(1, 1201))
 
 
 def test_frames_of_threads_are_not_mixed(make_context, relay, address):
