@@ -26,7 +26,7 @@ export FEDMSG_PEER
 
 METADATA = setup.py pyproject.toml Makefile
 # What an installation that is not editable consists of.
-SOURCES = $(shell find fedmsg scripts -name '*.py' -o -name 'fedmsg-config' -o -name 'py.typed')
+SOURCES = $(shell find fedmsg scripts -name '*.py' -o -name 'fedmsg-config' -o -name 'py.typed' -o -path '*/static/*')
 
 # The path of Python $(1): one of pyenv's, else what PATH has.
 python_of = $(or $(lastword $(sort $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python))), \

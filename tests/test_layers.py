@@ -17,6 +17,7 @@ LAYERS = {
     "fedmsg": 5,  # the front door; its private helpers are listed below
     "fedmsg.consumers": 5,
     "fedmsg.hub": 5,
+    "fedmsg.web": 5,
     "fedmsg.core": 4,
     "fedmsg._signing": 3.5,
     "fedmsg._tail": 3.5,
@@ -42,6 +43,7 @@ LAYERS = {
     "fedmsg.exceptions": 0,
     "fedmsg._bounded": 0,
     "fedmsg._limits": 0,
+    "fedmsg._visible": 0,
     "fedmsg.utils": 0,
 }
 
@@ -65,6 +67,8 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "requests": ("fedmsg.commands.replay", "fedmsg.consumers.backlog", "fedmsg.crypto.utils"),
     "sqlalchemy": ("fedmsg.encoding.sqla", "fedmsg.replay.sqlstore"),
     "stomp": ("fedmsg.transports.stomp",),
+    "starlette": ("fedmsg.web.app",),
+    "uvicorn": ("fedmsg.web.server",),
     "websockets": ("fedmsg.hub.websocket",),
     "arrow": (),
     "kitchen": (),

@@ -41,6 +41,7 @@ SCRIPTS = {
     "fedmsg-signing-relay": "fedmsg.commands.relay:signing_relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",
     "fedmsg-trigger": "fedmsg.commands.trigger:trigger",
+    "fedmsg-web": "fedmsg.commands.web:web",
 }
 CONSUMERS = {
     "fedmsg-dummy": "fedmsg.consumers.dummy:DummyConsumer",

@@ -38,8 +38,10 @@ _EXTRAS = {
     "pygments": "commands",
     "requests": "commands",
     "sqlalchemy": "sql",
+    "starlette": "web",
     "stomp": "stomp",
     "twisted": "consumers",
+    "uvicorn": "web",
 }
 
 
