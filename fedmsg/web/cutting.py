@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +35,7 @@ def number(value: Any) -> int | float | None:
     """Return a number that a browser can hold; None for what is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if math.isfinite(value) and abs(value) < _EXACT else None
+    return value if abs(value) < _EXACT else None
 
 
 def pretty(message: Mapping[str, Any]) -> tuple[str, bool]:

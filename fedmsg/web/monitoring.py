@@ -49,7 +49,10 @@ class Monitoring:
                 f" 'ipc:///run/fedmsg/monitoring-hub': {error}"
             ) from error
         self._thread = threading.Thread(target=self._run, name="fedmsg-web-monitoring", daemon=True)
-        self._thread.start()
+        if self._sockets:
+            self._thread.start()
+        else:
+            self._context.term()
 
     def _connect(self, address: str) -> None:
         sock = self._context.socket(zmq.SUB)
@@ -125,4 +128,5 @@ class Monitoring:
     def close(self) -> None:
         """End the thread and close the sockets; idempotent."""
         self._stopping.set()
-        self._thread.join(5.0)
+        if self._sockets:
+            self._thread.join(5.0)

@@ -29,11 +29,13 @@ def bind(host: str, port: int) -> socket.socket:
 
     Args:
         host: address of an interface, or its name.
-        port: 0 for any.
+        port: 0 for any that is free.
 
     Raises:
-        NoEndpointAvailable: the port is taken, or the address is not one of this machine.
+        NoEndpointAvailable: the port is taken or is none, or the address is not ours.
     """
+    if not 0 <= port < 65536:  # getaddrinfo would take another one
+        raise NoEndpointAvailable(f"web_port is {port}, which is no port: 0 to 65535")
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -131,7 +131,11 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
   const target = event.target;
   if (target.tagName === "INPUT") {
-    if (event.key === "Escape") target.blur();
+    if (event.key === "Escape") {
+      // By itself it would clear the field.
+      event.preventDefault();
+      target.blur();
+    }
     return;
   }
   if (target.className === "head" && (event.key === "Enter" || event.key === " ")) {

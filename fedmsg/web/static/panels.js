@@ -67,7 +67,7 @@ function drawChart(chart) {
   const span = chart.width * 60;
   byId("chart-from").textContent = `${ago(span)} ago`;
   byId("chart-most").textContent = length
-    ? `at most ${perSecond(most / chart.width)} messages a second`
+    ? `peak ${perSecond(most / chart.width)} messages/s`
     : `the first ${ago(chart.width)} are not over yet`;
   byId("topics-window").textContent = `last ${ago(span)}`;
 }
@@ -89,9 +89,20 @@ function topics(chart, onTopic) {
   byId("topics-more").textContent = chart.topics.length ? more.join(" ") : "No message yet.";
 }
 
+/** Return a text above a smaller one. */
+function twoLines(text, small) {
+  const made = element("span", "", text);
+  made.append(element("small", "", small));
+  return made;
+}
+
 function publishers(state) {
-  fill("publisher-rows", state.publishers.map((each) => [
-    each.service, each.user || "–", each.name, ["n", number(each.count)], ["n", ago(each.age)],
+  // In the order of their names: the latest one changes with every message.
+  const nameOf = ({ service, user, name }) => `${service} ${user} ${name}`;
+  const sorted = [...state.publishers].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  fill("publisher-rows", sorted.map((each) => [
+    twoLines(each.service, each.name), each.user || "–",
+    ["n", number(each.count)], ["n", ago(each.age)],
   ]));
   const text = state.publishers.length >= 100 ? "The latest 100. " : "";
   const forgotten = state.publishers_forgotten;
@@ -101,8 +112,7 @@ function publishers(state) {
 
 function consumers(state) {
   fill("consumer-rows", state.consumers.map((each) => {
-    const name = element("span", "", each.name);
-    name.append(element("small", "", `${each.module} at ${each.address}`));
+    const name = twoLines(each.name, `${each.module} at ${each.address}`);
     if (!each.initialized) name.append(element("small", "", "it could not be started"));
     return [name, ["n", number(each.backlog)],
       [each.errors ? "n alarm" : "n", number(each.errors)],
