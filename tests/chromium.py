@@ -101,7 +101,10 @@ class Tab:
     def __init__(self, target: str) -> None:
         self.complaints: list[str] = []
         self._number = 0
-        self._socket = connect(target, max_size=None, open_timeout=PATIENCE, compression=None)
+        self._stack = contextlib.ExitStack()
+        self._socket = self._stack.enter_context(
+            connect(target, max_size=None, open_timeout=PATIENCE, compression=None)
+        )
 
     def open(self, url: str, width: int, height: int, theme: str) -> None:
         """Load a page in a window of some size."""
@@ -153,7 +156,8 @@ class Tab:
     def until(self, script: str, timeout: float = PATIENCE) -> Any:
         """Return the first true value of an expression."""
         deadline, pause = time.monotonic() + timeout, threading.Event()
-        while not (value := self.run(script)):
+        # An element is returned as an empty object.
+        while not (value := self.run(script)) and value != {}:
             shown = self.run("document.body?.innerText")
             assert time.monotonic() < deadline, f"{script} is {value!r} in:\n{shown}"[:4000]
             pause.wait(0.02)
@@ -187,4 +191,4 @@ class Tab:
     def close(self) -> None:
         """Give it up."""
         with contextlib.suppress(Exception):
-            self._socket.close()
+            self._stack.close()

@@ -161,7 +161,7 @@ class Sequences:
         kinds = ("missing", "duplicates", "restarts")
         return [
             {
-                "name": name[:NAME],
+                "name": cutting.cell(name, NAME),
                 "last": min(self._trackers[name].last, _LARGEST),
                 **{kind: counts[kind] for kind in kinds},
             }

@@ -31,7 +31,7 @@ _MOST_VIEWERS = 50
 _RECENT = 100
 #: Longest wait for the end of the thread: gpg has ten seconds for a signature.
 _PATIENCE = 15.0
-_WORDS, _SUMMARY, _SIGNER = 500, 300, 200
+_WORDS, _SUMMARY, _SIGNER, _REASON = 500, 300, 200, 200
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 _FAILED = "the check failed with an error"
 
@@ -132,10 +132,11 @@ class Window:
     def arrived(self, name: str, topic: str, message: dict[str, Any]) -> None:
         """Count a message, and have it shown to whoever is to see it."""
         shown, now = cutting.cell(topic, TOPIC), time.monotonic()
+        heard_on = cutting.cell(name, NAME)
         with self.lock:
             self.received += 1
             self.rates.add(shown, now)
-            self.publishers.add(name[:NAME], shown, message.get("username"), now)
+            self.publishers.add(heard_on, shown, message.get("username"), now)
             self.sequences.add(name, message)
         arrival, sampled = Arrival(name, topic, message), self._sample.allow()
         takers = [
@@ -214,7 +215,7 @@ class Window:
             "name": cutting.cell(arrival.name, NAME), "topic": cutting.cell(arrival.topic, TOPIC),
             "user": cutting.cell(message.get("username"), NAME), "words": words,
             "summary": cutting.cell(_summary(message), _SUMMARY),
-            "valid": verdict.valid, "reason": verdict.reason,
+            "valid": verdict.valid, "reason": cutting.cell(verdict.reason, _REASON),
             "signer": cutting.cell(verdict.signer, _SIGNER),
             "json": pretty, "cut": cut, "size": len(arrival.text),
         })  # fmt: skip
@@ -226,7 +227,7 @@ class Window:
         except Exception:
             _log.exception("validation failed with an error")
             verdict = rejected(_FAILED)
-        self.verdicts[verdict.reason or "valid"] += 1
+        self.verdicts[cutting.cell(verdict.reason, _REASON) or "valid"] += 1
         return verdict
 
     # -- the server --------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ class Served:
     """Window, state and server in this process."""
 
     def __init__(self, stack: contextlib.ExitStack, config: dict[str, Any]) -> None:
+        port = config.pop("port", 0)
         check, words = config.pop("check", unsigned), config.pop("words", lambda message: "")
         hosts, numbered = config.pop("hosts", []), config.pop("numbered", [])
         config.setdefault("topic_prefix", "org.test")
@@ -80,7 +81,7 @@ class Served:
         stack.callback(self.monitoring.close)
         self.state = State(self.window, self.monitoring, self.rejected)
         self.server = server.Server(
-            app.make(self.window, self.state, hosts), server.bind("127.0.0.1", 0)
+            app.make(self.window, self.state, hosts), server.bind("127.0.0.1", port)
         )
         stack.callback(self.server.close)
         self.port = self.server.port
