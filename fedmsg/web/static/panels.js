@@ -1,6 +1,6 @@
 // Chart and tables beside the stream, made anew with every state.
 
-import { element, number } from "./stream.js";
+import { element, number, topicElement } from "./stream.js";
 
 const WIDTH = 600;
 const HEIGHT = 160;
@@ -76,7 +76,7 @@ function topics(chart, onTopic) {
   drawChart(chart);
   fill("topic-rows", chart.topics.map(({ topic, count }, index) => {
     const swatch = element("span", `swatch s${Math.min(index, OTHER)}`);
-    const button = element("button", "", topic);
+    const button = topicElement("button", "", topic);
     button.title = "show only this topic";
     button.addEventListener("click", () => onTopic(topic));
     return [swatch, button, ["n", number(count)]];
@@ -89,10 +89,10 @@ function topics(chart, onTopic) {
   byId("topics-more").textContent = chart.topics.length ? more.join(" ") : "No message yet.";
 }
 
-/** Return a text above a smaller one. */
-function twoLines(text, small) {
+/** Return a text above smaller ones. */
+function lines(text, ...smaller) {
   const made = element("span", "", text);
-  made.append(element("small", "", small));
+  made.append(...smaller.map((small) => element("small", "", small)));
   return made;
 }
 
@@ -101,7 +101,7 @@ function publishers(state) {
   const nameOf = ({ service, user, name }) => `${service} ${user} ${name}`;
   const sorted = [...state.publishers].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
   fill("publisher-rows", sorted.map((each) => [
-    twoLines(each.service, each.name), each.user || "–",
+    lines(each.service, each.name), each.user || "–",
     ["n", number(each.count)], ["n", ago(each.age)],
   ]));
   const text = state.publishers.length >= 100 ? "The latest 100. " : "";
@@ -112,7 +112,7 @@ function publishers(state) {
 
 function consumers(state) {
   fill("consumer-rows", state.consumers.map((each) => {
-    const name = twoLines(each.name, `${each.module} at ${each.address}`);
+    const name = lines(each.name, each.module, each.address);
     if (!each.initialized) name.append(element("small", "", "it could not be started"));
     return [name, ["n", number(each.backlog)],
       [each.errors ? "n alarm" : "n", number(each.errors)],

@@ -12,6 +12,16 @@ export function element(tag, name = "", text = "") {
   return made;
 }
 
+/** Return an element with a topic, which is broken behind its dots where it has to be. */
+export function topicElement(tag, name, topic) {
+  const made = element(tag, name);
+  topic.split(".").forEach((part, index) => {
+    if (index) made.append(".", document.createElement("wbr"));
+    made.append(part);
+  });
+  return made;
+}
+
 export const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
 
 const byId = (id) => document.getElementById(id);
@@ -73,7 +83,7 @@ export function rowOf(message, onTopic) {
   const [kind, verdict] = verdictOf(message);
   head.append(
     element("span", "time", clock(message.at)),
-    element("span", "topic", message.topic),
+    topicElement("span", "topic", message.topic),
     element("span", `verdict ${kind}`, verdict),
     element("span", message.words ? "words" : "words plain", message.words || message.summary || "–"),
   );
