@@ -61,7 +61,7 @@ class WebCommand(BaseCommand):
             NoEndpointAvailable: the port cannot be bound.
             FedmsgError: the web server ended.
         """
-        config = self._settings()
+        config, numbered = self._settings()
         # Before anything is opened: it may not be installed.
         from fedmsg.web import server
 
@@ -70,7 +70,7 @@ class WebCommand(BaseCommand):
             stack.callback(sock.close)
             context = fedmsg.init(**config)
             stack.callback(fedmsg.destroy)
-            window, app = stack.enter_context(_page(config, context))
+            window, app = stack.enter_context(_page(config, context, numbered))
             serving = server.Server(app, sock, context.destroy)
             stack.callback(serving.close)
             stack.callback(signals.notify, "STOPPING=1")
@@ -84,10 +84,14 @@ class WebCommand(BaseCommand):
                 raise FedmsgError("the web server ended; the log says why")
         return None
 
-    def _settings(self) -> dict[str, Any]:
-        """Return the configuration of what only listens, and neither rejects nor recovers."""
+    def _settings(self) -> tuple[dict[str, Any], list[str]]:
+        """Return the configuration of what only listens, and neither rejects nor recovers.
+
+        And the names of the publishers whose numbers are watched: none if some messages of theirs
+        do not come.
+        """
         config = listening.muted(dict(self.config))
-        numbered = () if config["topic"] else tuple(config.pop("replay_endpoints", None) or ())
+        numbered = [] if config["topic"] else list(config.get("replay_endpoints") or ())
         config["high_water_mark"] = config.get("high_water_mark") or _HIGH_WATER_MARK
         try:
             crypto.require(config, signing=False)
@@ -95,13 +99,13 @@ class WebCommand(BaseCommand):
                 options.get(config, name)
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
-        return {
-            **config, "replay_endpoints": None, "validate_signatures": False, "numbered": numbered
-        }  # fmt: skip
+        return {**config, "replay_endpoints": None, "validate_signatures": False}, numbered
 
 
 @contextlib.contextmanager
-def _page(config: dict[str, Any], context: FedMsgContext) -> Iterator[tuple[Any, Any]]:
+def _page(
+    config: dict[str, Any], context: FedMsgContext, numbered: list[str]
+) -> Iterator[tuple[Any, Any]]:
     """Make the window and the application; end the window's threads afterwards."""
     from fedmsg.web import app
     from fedmsg.web.monitoring import Monitoring
@@ -114,7 +118,7 @@ def _page(config: dict[str, Any], context: FedMsgContext) -> Iterator[tuple[Any,
     with contextlib.ExitStack() as stack:
         monitoring = Monitoring([each for each in addresses if each])
         stack.callback(monitoring.close)
-        window = Window(config, _checker(config), _wording(config), config["numbered"])
+        window = Window(config, _checker(config), _wording(config), numbered)
         stack.callback(window.close)
         # What is rejected is on the page.
         context.on_rejected = lambda _text: None

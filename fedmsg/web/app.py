@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib import resources
 from typing import Any
 
@@ -117,9 +117,7 @@ class _Events:
 
     def _after(self, request: Request) -> int:
         """Return the number of the last message that the browser has, 0 for none of ours."""
-        headers: Mapping[str, str] = request.headers
-        last = request.query_params.get("after") or headers.get("last-event-id", "")
-        found = _POSITION.fullmatch(last)
+        found = _POSITION.fullmatch(request.headers.get("last-event-id", ""))
         return int(found[2]) if found and found[1] == self._window.instance else 0
 
     async def _stream(self, viewer: Viewer, receive: Any, send: Any) -> None:

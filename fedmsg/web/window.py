@@ -8,6 +8,7 @@ import logging
 import os
 import queue
 import re
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -24,7 +25,7 @@ _log = logging.getLogger("fedmsg.web")
 
 #: What may wait to be checked and put into words: messages, and characters of them.
 _MOST_PENDING, _MOST_PENDING_SIZE = 500, 32 * 1024 * 1024
-#: Size of what is kept, characters.
+#: Size of what is kept, bytes.
 _MOST_KEPT_SIZE = 32 * 1024 * 1024
 _MOST_VIEWERS = 50
 #: Of what is kept, so many messages are shown to a browser that comes.
@@ -68,15 +69,18 @@ class Arrival:
 class Kept:
     """A message as browsers get it.
 
-    Attributes:
+    Args:
+        serial: its number here.
         key: what a permalink has.
+        topic: its topic.
         line: one JSON object.
+        searched: what a search looks at.
     """
 
     def __init__(self, serial: int, key: str, topic: str, line: str, searched: str) -> None:
         self.serial, self.key, self.topic, self.line = serial, key, topic, line
         self.searched = searched.casefold()
-        self.size = len(line) + len(searched)
+        self.size = sys.getsizeof(line) + sys.getsizeof(self.searched)
 
     def fits(self, wanted: Wanted) -> bool:
         """Return whether it is wanted."""

@@ -101,7 +101,7 @@ def test_kept_messages_are_bounded(
         page.send("t", msg={"n": number})
     eventually(lambda: page.kept() and page.kept()[-1]["serial"] == 20)
     assert [each["serial"] for each in page.kept()] == [16, 17, 18, 19, 20]
-    monkeypatch.setattr(windows, "_MOST_KEPT_SIZE", 1500)
+    monkeypatch.setattr(windows, "_MOST_KEPT_SIZE", 2000)
     page.send("t", msg={"n": 20})
     eventually(lambda: page.kept()[-1]["serial"] == 21)
     assert 0 < len(page.kept()) < 5
