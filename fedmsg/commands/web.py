@@ -63,7 +63,7 @@ class WebCommand(BaseCommand):
         """
         config, numbered = self._settings()
         # Before anything is opened: it may not be installed.
-        from fedmsg.web import server
+        from fedmsg.web import guard, server
 
         sock = server.bind(options.get(config, "web_host"), options.get(config, "web_port"))
         with contextlib.ExitStack() as stack:
@@ -75,7 +75,7 @@ class WebCommand(BaseCommand):
             stack.callback(serving.close)
             stack.callback(signals.notify, "STOPPING=1")
             with signals.stopping(context.destroy):
-                host = options.get(config, "web_host")
+                host = guard.bracketed(options.get(config, "web_host"))
                 self.log.info("serving the page on http://%s:%d/", host, serving.port)
                 signals.notify("READY=1")
                 for name, _endpoint, topic, message in listening.messages(config):

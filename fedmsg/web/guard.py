@@ -29,6 +29,11 @@ def host_of(header: str) -> str:
     return (host if colon and port.isdecimal() else header).lower().rstrip(".")
 
 
+def bracketed(host: str) -> str:
+    """Return a host as it is in an address of a page: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
 class Guard:
     """Lets through what was asked for under a known name, and from this site.
 
@@ -42,7 +47,7 @@ class Guard:
 
     def __init__(self, app: Any, hosts: Iterable[str]) -> None:
         self._app = app
-        self._hosts = {*_LOOPBACK, *(host_of(host) for host in hosts)}
+        self._hosts = {*_LOOPBACK, *(bracketed(host).lower() for host in hosts)}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":

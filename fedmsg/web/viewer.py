@@ -47,6 +47,7 @@ class Viewer:
     Args:
         wanted: what it wants to see.
         rate: messages a second, if it wants less than everything.
+        since: how many messages had been received when it came.
 
     Attributes:
         matched: messages that it wanted.
@@ -54,8 +55,8 @@ class Viewer:
         skipped: those that it lost because it did not read.
     """
 
-    def __init__(self, wanted: Wanted, rate: int) -> None:
-        self.wanted = wanted
+    def __init__(self, wanted: Wanted, rate: int, since: int = 0) -> None:
+        self.wanted, self.since = wanted, since
         self.matched = self.sent = self.skipped = 0
         self._limit = limit_of(rate)
         self._lock = threading.Lock()

@@ -41,10 +41,16 @@ Check = Callable[[str, dict[str, Any]], Verdict]
 
 
 class Arrival:
-    """A message that somebody is to see."""
+    """A message that somebody is to see.
 
-    def __init__(self, name: str, topic: str, message: dict[str, Any]) -> None:
-        self.name, self.topic, self.message, self.at = name, topic, message, time.time()
+    Attributes:
+        number: how many had been received with it.
+        at: when it came, seconds since the epoch.
+    """
+
+    def __init__(self, number: int, name: str, topic: str, message: dict[str, Any]) -> None:
+        self.number, self.name, self.topic, self.message = number, name, topic, message
+        self.at = time.time()
         self._text: str | None = None
 
     @property
@@ -139,10 +145,11 @@ class Window:
         heard_on = cutting.cell(name, NAME)
         with self.lock:
             self.received += 1
+            arrival = Arrival(self.received, name, topic, message)
             self.rates.add(shown, now)
             self.publishers.add(heard_on, shown, message.get("username"), now)
             self.sequences.add(name, message)
-        arrival, sampled = Arrival(name, topic, message), self._sample.allow()
+        sampled = self._sample.allow()
         takers = [
             viewer for viewer in self._viewers
             if arrival.fits(viewer.wanted) and viewer.picks(sampled)
@@ -189,15 +196,19 @@ class Window:
         with self.lock:
             self._keep(kept)
             for viewer in self._viewers:
-                if viewer in takers or self._by_words(arrival, kept, viewer):
+                if viewer in takers or self._fits_now(arrival, kept, viewer):
                     viewer.put(kept.serial, kept.line)
 
     @staticmethod
-    def _by_words(arrival: Arrival, kept: Kept, viewer: Viewer) -> bool:
-        """Return whether a viewer takes what fits only now that it has words."""
-        wanted = viewer.wanted
-        found = bool(wanted.text) and kept.fits(wanted) and not arrival.fits(wanted)
-        return found and viewer.picks(sampled=True)
+    def _fits_now(arrival: Arrival, kept: Kept, viewer: Viewer) -> bool:
+        """Return whether a viewer that has not picked a message before it was kept takes it."""
+        if not kept.fits(viewer.wanted):
+            return False
+        if viewer.since >= arrival.number:  # it joined meanwhile
+            viewer.matched += 1
+            return True
+        # Only now the message has words.
+        return not arrival.fits(viewer.wanted) and viewer.picks(sampled=True)
 
     def _keep(self, kept: Kept) -> None:
         self._kept.append(kept)
@@ -243,10 +254,10 @@ class Window:
             wanted: what it is to see.
             after: number of the last message that it has.
         """
-        viewer = Viewer(wanted, self.rate)
         with self.lock:
             if len(self._viewers) >= _MOST_VIEWERS:
                 return None
+            viewer = Viewer(wanted, self.rate, self.received)
             found = [each for each in self._kept if each.serial > after and each.fits(wanted)]
             for each in found[-_RECENT:]:
                 viewer.put(each.serial, each.line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -69,9 +70,9 @@ class Served:
     """Window, state and server in this process."""
 
     def __init__(self, stack: contextlib.ExitStack, config: dict[str, Any]) -> None:
-        port = config.pop("port", 0)
         check, words = config.pop("check", unsigned), config.pop("words", lambda message: "")
-        hosts, numbered = config.pop("hosts", []), config.pop("numbered", [])
+        self._hosts, numbered = config.pop("hosts", []), config.pop("numbered", [])
+        self._port = config.pop("port", 0)
         config.setdefault("topic_prefix", "org.test")
         self._stack = stack
         self.rejected: Counter[str] = Counter()
@@ -80,12 +81,25 @@ class Served:
         self.monitoring = Monitoring(config.get("web_monitoring", []))
         stack.callback(self.monitoring.close)
         self.state = State(self.window, self.monitoring, self.rejected)
-        self.server = server.Server(
-            app.make(self.window, self.state, hosts), server.bind("127.0.0.1", port)
+
+    @functools.cached_property
+    def server(self) -> server.Server:
+        """Started when it is needed."""
+        made = server.Server(
+            app.make(self.window, self.state, self._hosts), server.bind("127.0.0.1", self._port)
         )
-        stack.callback(self.server.close)
-        self.port = self.server.port
-        self.url = f"http://127.0.0.1:{self.port}/"
+        self._stack.callback(made.close)
+        return made
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.server.port
+
+    @property
+    def url(self) -> str:
+        """Address of the page."""
+        return f"http://127.0.0.1:{self.port}/"
 
     def send(self, topic: str, **message: Any) -> None:
         """Let a message arrive."""

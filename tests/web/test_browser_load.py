@@ -99,7 +99,7 @@ def test_flat_at_5000_a_second(flood: tuple[Any, str], tab: Callable[..., Tab]) 
     seen.until(f"{RECEIVED} > 10000", 60)
     began, count = time.monotonic(), seen.run(RECEIVED)
     size, (heap, nodes) = resident(started.process), seen.memory()
-    while time.monotonic() - began < SECONDS:
+    while time.monotonic() - began < SECONDS * 0.8:
         is_alive(seen)
     assert seen.run(RECEIVED) > count
     assert seen.run(SHOWN) == 300
@@ -122,7 +122,7 @@ def test_one_browser_stalls(
     size = resident(started.process)
     top = "document.querySelector('#messages li').message.serial"
     began, latest = time.monotonic(), seen.run(top)
-    while time.monotonic() - began < SECONDS / 4:
+    while time.monotonic() - began < SECONDS / 5:
         # Every second brings what was published in it.
         latest = seen.until(f"{top} > {latest} && {top}", 5)
     is_alive(seen)

@@ -53,8 +53,15 @@ def test_read_only(served: Callable[..., Any]) -> None:
 
 def test_host_header(served: Callable[..., Any]) -> None:
     """Only names that are known to be this page's are answered (DNS rebinding)."""
-    page = served(hosts=["Bus.example.com"])
-    known = ["localhost", "localhost:1234", "127.0.0.1:80", "[::1]:80", "LOCALHOST."]
+    page = served(hosts=["Bus.example.com", "2001:db8::1"])
+    known = [
+        "[2001:DB8::1]:80",
+        "localhost",
+        "localhost:1234",
+        "127.0.0.1:80",
+        "[::1]:80",
+        "LOCALHOST.",
+    ]
     strange = [
         "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "evil.example:8844",
         "", "192.0.2.1", "localhost:x", "\xe9",

@@ -145,6 +145,27 @@ def test_what_waits_for_a_viewer_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     assert (len(found), last, viewer.skipped) == (3, 9, 707)
 
 
+def test_viewer_that_comes_during_the_check(
+    served: Callable[..., Any], eventually: Callable[..., Any]
+) -> None:
+    """It gets what is not kept yet, once, if it wants it."""
+    going, free = threading.Event(), threading.Event()
+
+    def check(topic: str, message: dict[str, Any]) -> Verdict:
+        going.set()
+        assert free.wait(20)
+        return Verdict(True)
+
+    page = served(check=check)
+    page.send("org.test.git", msg_id="a")
+    assert going.wait(20)
+    joined = [page.window.join(wanted(topic, "")) for topic in ("", "git", "wiki")]
+    free.set()
+    eventually(page.kept)
+    assert [[each["key"] for each in lines(viewer)] for viewer in joined] == [["a"], ["a"], []]
+    assert [viewer.matched for viewer in joined] == [1, 1, 0]
+
+
 def test_viewers_are_bounded(served: Callable[..., Any]) -> None:
     """The fifty-first has to wait until another leaves."""
     window = served().window
