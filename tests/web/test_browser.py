@@ -210,6 +210,7 @@ def test_server_goes_and_comes_back(served: Callable[..., Any], tab: Callable[..
     seen.until("document.getElementById('status').dataset.state === 'lost'")
     assert seen.run(ROWS) == 1
     again = served(port=page.port)
+    assert again.port == page.port
     again.send("org.test.b")
     seen.until(f"{TOPICS}.join() === 'org.test.b,org.test.a'")
     assert text(seen, "#status") == "live"
