@@ -30,7 +30,7 @@ export FEDMSG_PEER
 
 METADATA = setup.py pyproject.toml Makefile
 # What an installation that is not editable consists of.
-SOURCES = pytest_fedmsg.py $(shell find fedmsg scripts -name '*.py' -o -name 'fedmsg-config' -o -name 'py.typed')
+SOURCES = pytest_fedmsg.py $(shell find fedmsg scripts -name '*.py' -o -name 'fedmsg-config' -o -name 'py.typed' -o -path '*/static/*')
 
 # The path of Python $(1): one of pyenv's, else what PATH has.
 python_of = $(or $(lastword $(sort $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python))), \

@@ -88,7 +88,7 @@ setup(
     py_modules=["pytest_fedmsg"],
     # Makes an editable install a plain path entry, without an import hook at every start.
     package_dir={"": "."},
-    package_data={"fedmsg": ["py.typed"]},
+    package_data={"fedmsg": ["py.typed", "web/static/*"]},
     include_package_data=False,
     zip_safe=False,
     scripts=["scripts/fedmsg-config"],
@@ -108,6 +108,7 @@ setup(
             "fedmsg-signing-relay = fedmsg.commands.relay:signing_relay",
             "fedmsg-tail = fedmsg.commands.tail:tail",
             "fedmsg-trigger = fedmsg.commands.trigger:trigger",
+            "fedmsg-web = fedmsg.commands.web:web",
         ],
         "fedmsg.meta": [
             "announce = fedmsg.meta.announce:AnnounceProcessor",

@@ -23,6 +23,13 @@ def integer(value: Any) -> int:
     return number
 
 
+def positive(value: Any) -> int:
+    """Accept what ``int()`` takes and is above zero."""
+    if integer(value) == 0:
+        raise ValueError("Integer must be greater than zero")
+    return integer(value)
+
+
 def real(value: Any) -> float:
     """Accept what ``float()`` takes, is finite and is not negative."""
     try:

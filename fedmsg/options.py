@@ -22,6 +22,7 @@ from fedmsg._option import (
     mapping,
     policy,
     ports,
+    positive,
     real,
     text,
     text_or_list,
@@ -264,6 +265,22 @@ _ROWS: list[Option] = [
           "it raises an error", fallback=10.0, check=F, unit="seconds"),
         O("stomp_subscribe_headers", "more headers of a subscription, such as those that make it "
           "durable", check=D),
+    ),
+    *_section(
+        "Web page",
+        O("web_host", "address that fedmsg-web listens on; who can reach it sees the bus",
+          fallback="127.0.0.1", check=S),
+        O("web_port", "its port", fallback=8844, check=I),
+        O("web_hosts", "names, besides localhost, under which browsers may ask for the page",
+          fallback=[], check=L),
+        O("web_rate", "messages that one browser is shown at most; of more, a sample",
+          fallback=50, check=positive, unit="messages a second"),
+        O("web_kept", "latest messages that are kept for browsers that come, and for permalinks",
+          fallback=2000, check=I, unit="messages"),
+        O("web_chart_seconds", "time that the chart shows", fallback=3600, check=positive,
+          unit="seconds"),
+        O("web_monitoring", "addresses of the daemons' monitoring sockets; when absent, "
+          "moksha.monitoring.socket", check=L),
     ),
     # Options without a default, used as they come.
     *_section(

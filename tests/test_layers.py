@@ -18,6 +18,7 @@ LAYERS = {
     "fedmsg.consumers": 5,
     "fedmsg.hub": 5,
     "fedmsg.aio": 5.5,
+    "fedmsg.web": 5,
     "fedmsg.core": 4,
     "fedmsg._signing": 3.5,
     "fedmsg._tail": 3.5,
@@ -44,6 +45,7 @@ LAYERS = {
     "fedmsg.exceptions": 0,
     "fedmsg._bounded": 0,
     "fedmsg._limits": 0,
+    "fedmsg._visible": 0,
     "fedmsg.utils": 0,
 }
 
@@ -64,6 +66,8 @@ GUARDED: dict[str, tuple[str, ...]] = {
         "fedmsg.aio._tail",
         "fedmsg.aio._worker",
         "fedmsg.hub.websocket",
+        "fedmsg.web.app",
+        "fedmsg.web.server",
     ),
     "dns": ("fedmsg._derive",),
     "moksha": ("fedmsg.transports.moksha",),
@@ -75,6 +79,8 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "requests": ("fedmsg.commands.replay", "fedmsg.consumers.backlog", "fedmsg.crypto.utils"),
     "sqlalchemy": ("fedmsg.encoding.sqla", "fedmsg.replay.sqlstore"),
     "stomp": ("fedmsg.transports.stomp",),
+    "starlette": ("fedmsg.web.app",),
+    "uvicorn": ("fedmsg.web.server",),
     "websockets": ("fedmsg.hub.websocket",),
     "arrow": (),
     "kitchen": (),

@@ -41,6 +41,7 @@ SCRIPTS = {
     "fedmsg-signing-relay": "fedmsg.commands.relay:signing_relay",
     "fedmsg-tail": "fedmsg.commands.tail:tail",
     "fedmsg-trigger": "fedmsg.commands.trigger:trigger",
+    "fedmsg-web": "fedmsg.commands.web:web",
 }
 CONSUMERS = {
     "fedmsg-dummy": "fedmsg.consumers.dummy:DummyConsumer",
@@ -137,7 +138,9 @@ def test_wheel_has_the_package_and_nothing_else(built: Built) -> None:
     }  # fmt: skip
     expected.add(f"{data}/scripts/fedmsg-config")
     expected |= {"fedmsg/py.typed", "pytest_fedmsg.py"}
-    expected |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "fedmsg").rglob("*.py")}
+    for pattern in ("*.py", "web/static/*"):
+        found = (ROOT / "fedmsg").rglob(pattern)
+        expected |= {path.relative_to(ROOT).as_posix() for path in found}
     assert built.files == expected
 
 
@@ -153,6 +156,7 @@ def test_wheel_is_for_any_python_3(built: Built) -> None:
     "name",
     [
         "CHANGELOG.rst", "LICENSE", "Makefile", "README.rst", "docs/configuration.rst",
+        "docs/web.png",
         "examples/demo.py", "fedmsg.d/relay.py", "scripts/fedmsg-config",
         "systemd/fedmsg-relay.service", "tests/test_packaging.py", "tox.ini",
     ],

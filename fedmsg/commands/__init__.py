@@ -39,8 +39,10 @@ _EXTRAS = {
     "pygments": "commands",
     "requests": "commands",
     "sqlalchemy": "sql",
+    "starlette": "web",
     "stomp": "stomp",
     "twisted": "consumers",
+    "uvicorn": "web",
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import pprint
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -12,15 +11,13 @@ from typing import Any, TextIO
 
 from fedmsg import encoding, utils
 from fedmsg._limits import RateLimit
+from fedmsg._visible import without_control
 from fedmsg.exceptions import MissingDependency
 
 Render = Callable[[dict[str, Any]], "str | None"]
 
 _log = logging.getLogger("fedmsg.commands")
 _CREDENTIALS = ("signature", "certificate")
-#: Everything that a terminal would obey; a message must not move the cursor or set a title, nor
-#: change the order in which text is read.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 #: What a cow says at most, characters; cowsay is slow.
 _COWSAY_LENGTH = 2000
 _cowless = RateLimit()
@@ -63,15 +60,6 @@ def write(stream: TextIO, text: str) -> None:
         known = stream.encoding or "ascii"
         stream.write(text.encode(known, "backslashreplace").decode(known) + "\n")
     stream.flush()
-
-
-def without_control(text: str, keep: str = "\t\n") -> str:
-    """Return text with control characters, but those to keep, shown as escapes."""
-
-    def shown(match: re.Match[str]) -> str:
-        return match[0] if match[0] in keep else match[0].encode("unicode_escape").decode()
-
-    return _CONTROL.sub(shown, text)
 
 
 def _record(text: str) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import fedmsg
+from fedmsg._visible import without_control
 from fedmsg.commands import BaseCommand, listening, rendering, run_command
 from fedmsg.commands.filters import TopicFilter, WordFilter, number_above_zero
 
@@ -197,7 +198,7 @@ class TailCommand(BaseCommand):
 
 
 def _complain(text: str) -> None:
-    rendering.write(sys.stderr, f"fedmsg-tail: {rendering.without_control(text)}")
+    rendering.write(sys.stderr, f"fedmsg-tail: {without_control(text)}")
 
 
 @contextlib.contextmanager

@@ -132,6 +132,12 @@ def of_forwarder(forwarder: Any) -> Iterator[Sample]:
     yield from dropped(forwarder.dropped_by)
 
 
+def of_page(window: Any, rejected: Mapping[str, int]) -> Iterator[Sample]:
+    """Yield what ``fedmsg-web`` has heard."""
+    yield Sample("fedmsg_messages_received_total", window.received, ("zmq",))
+    yield from dropped({**rejected, "no room to be checked": window.overrun})
+
+
 def of_gateway(dispatcher: Any, outlet: Any, source: Any) -> Iterator[Sample]:
     """Yield what a gateway has done."""
     yield Sample("fedmsg_messages_received_total", dispatcher.received, ("zmq",))
