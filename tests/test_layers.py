@@ -15,6 +15,7 @@ ROOT = Path(fedmsg.__file__).parent
 LAYERS = {
     "fedmsg.commands": 6,
     "fedmsg": 5,  # the front door; its private helpers are listed below
+    "fedmsg.bridge": 5.5,
     "fedmsg.consumers": 5,
     "fedmsg.hub": 5,
     "fedmsg.core": 4,
@@ -65,6 +66,7 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "requests": ("fedmsg.commands.replay", "fedmsg.consumers.backlog", "fedmsg.crypto.utils"),
     "sqlalchemy": ("fedmsg.encoding.sqla", "fedmsg.replay.sqlstore"),
     "stomp": ("fedmsg.transports.stomp",),
+    "pika": ("fedmsg.transports.amqp",),
     "websockets": ("fedmsg.hub.websocket",),
     "arrow": (),
     "kitchen": (),

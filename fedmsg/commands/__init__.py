@@ -34,6 +34,7 @@ _EXTRAS = {
     "dns": "srv",
     "irc": "irc",
     "moksha": "consumers",
+    "pika": "bridge",
     "psutil": "consumers",
     "pygments": "commands",
     "requests": "commands",
