@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,12 @@ _BLOCKED = 60
 _SHORT = 255
 #: PRECONDITION_FAILED: what RabbitMQ says of a message that is too large for it.
 _TOO_LARGE = 406
+#: pika ends a connection at a property that it cannot decode, and says why in the text only.  `error` is that of `struct`.
+_CAUSE = re.compile(r"Stream connection lost: (\w+)\(")
+_UNDECODABLE = {
+    "IndexError", "InvalidFieldTypeException", "InvalidOperation", "KeyError", "OverflowError",
+    "RecursionError", "TypeError", "UnicodeDecodeError", "ValueError", "error",
+}  # fmt: skip
 UNDECODABLE = "undecodable properties"
 
 
@@ -98,6 +105,12 @@ def _connect(settings: AmqpSettings) -> Any:
         return pika.BlockingConnection(given)
     except pika.exceptions.AMQPError as error:
         raise ConnectionError(f"{given.host}:{given.port}: {error!r}") from error
+
+
+def _is_undecodable(error: Exception) -> bool:
+    """True if a connection ended because of what a message says."""
+    found = _CAUSE.search(str(error))
+    return bool(found) and found[1] in _UNDECODABLE  # type: ignore[index]
 
 
 def _close(connection: Any) -> None:
@@ -258,12 +271,10 @@ class AmqpSubscriber:
                 connection, channel, queue
             )
         except (pika.exceptions.AMQPError, OSError) as error:
+            if working and _is_undecodable(error):
+                self._poisoned(error)
+                return
             raise ConnectionError(f"the connection was lost: {error!r}") from error
-        except (ValueError, ArithmeticError, LookupError, TypeError, RecursionError) as error:
-            # Raised by pika at a property that it cannot decode.
-            if not working:
-                raise
-            self._poisoned(error)
         finally:
             self.connected.clear()
             _close(connection)
