@@ -28,7 +28,8 @@ _BLOCKED = 60
 _SHORT = 255
 #: PRECONDITION_FAILED: what RabbitMQ says of a message that is too large for it.
 _TOO_LARGE = 406
-#: pika ends a connection at a property that it cannot decode, and says why in the text only.  `error` is that of `struct`.
+#: pika ends a connection at a property that it cannot decode, and says why in the text only;
+#: ``error`` is that of ``struct``.
 _CAUSE = re.compile(r"Stream connection lost: (\w+)\(")
 _UNDECODABLE = {
     "IndexError", "InvalidFieldTypeException", "InvalidOperation", "KeyError", "OverflowError",
@@ -105,6 +106,12 @@ def _connect(settings: AmqpSettings) -> Any:
         return pika.BlockingConnection(given)
     except pika.exceptions.AMQPError as error:
         raise ConnectionError(f"{given.host}:{given.port}: {error!r}") from error
+
+
+def _check(failures: list[Exception]) -> None:
+    """Raise what has ended the connection, if anything has."""
+    if failures:
+        raise failures[0]
 
 
 def _is_undecodable(error: Exception) -> bool:
@@ -197,20 +204,25 @@ class AmqpDelivery:
         user: property ``user_id``, which the broker has checked; or None.
     """
 
-    __slots__ = ("_channel", "_tag", "body", "headers", "msg_id", "topic", "user")
+    __slots__ = ("_channel", "_failures", "_tag", "body", "headers", "msg_id", "topic", "user")
 
-    def __init__(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        self._channel, self._tag = channel, method.delivery_tag
+    def __init__(
+        self, failures: list[Exception], channel: Any, method: Any, properties: Any, body: bytes
+    ) -> None:
+        self._failures, self._channel, self._tag = failures, channel, method.delivery_tag
         self.topic, self.body = method.routing_key, body
         self.headers: Mapping[str, Any] = properties.headers or {}
         self.msg_id, self.user = properties.message_id, properties.user_id
 
     def ack(self) -> None:
         """Tell the broker that the message was handled; in the thread that iterates."""
-        # On a lost connection it is delivered again.
-        with contextlib.suppress(library().exceptions.AMQPError, OSError):
-            if self._tag is not None:
-                self._channel.basic_ack(self._tag)
+        if self._tag is None or self._failures:
+            return
+        try:
+            self._channel.basic_ack(self._tag)
+        except Exception as error:
+            # The connection is lost, and the message comes again.
+            self._failures.append(error)
 
 
 class AmqpSubscriber:
@@ -258,7 +270,6 @@ class AmqpSubscriber:
         Raises:
             OSError: it has ended.
         """
-        pika = library()
         connection = _connect(self._settings)
         working = False
         try:
@@ -270,7 +281,8 @@ class AmqpSubscriber:
             yield from (self._singly if self._careful else self._streaming)(
                 connection, channel, queue
             )
-        except (pika.exceptions.AMQPError, OSError) as error:
+        except Exception as error:
+            # pika has various errors for calls on a connection that has just ended.
             if working and _is_undecodable(error):
                 self._poisoned(error)
                 return
@@ -291,7 +303,8 @@ class AmqpSubscriber:
         self, connection: Any, channel: Any, queue: str
     ) -> Iterator[AmqpDelivery | None]:
         arrived: deque[AmqpDelivery] = deque()
-        channel.basic_consume(queue, lambda *parts: arrived.append(AmqpDelivery(*parts)))
+        failures: list[Exception] = []
+        channel.basic_consume(queue, lambda *parts: arrived.append(AmqpDelivery(failures, *parts)))
         while not self._stopping.is_set():
             connection.process_data_events(_POLL)
             if not arrived:
@@ -300,16 +313,19 @@ class AmqpSubscriber:
                 yield None
             while arrived and not self._stopping.is_set():
                 yield arrived.popleft()
+                _check(failures)
 
     def _singly(self, connection: Any, channel: Any, queue: str) -> Iterator[AmqpDelivery | None]:
         """Take one message at a time, until it is known which one cannot be decoded."""
+        failures: list[Exception] = []
         for _ in range(self._settings.prefetch):
             method, properties, body = channel.basic_get(queue, auto_ack=self._dropping)
             if method is None:
                 break
             if self._dropping:
                 method.delivery_tag, self._dropping = None, False
-            yield AmqpDelivery(channel, method, properties, body)
+            yield AmqpDelivery(failures, channel, method, properties, body)
+            _check(failures)
             if self._stopping.is_set():
                 return
         self._careful = False
