@@ -194,3 +194,22 @@ def message(number: int, topic: str = "org.fedoraproject.dev.t.x", **more: Any) 
 def bodies(numbers: Iterable[int]) -> list[bytes]:
     """Return encoded messages."""
     return [json.dumps(message(number), sort_keys=True).encode() for number in numbers]
+
+
+def joined(app: Any, subscribers: int) -> None:
+    """Wait until so many subscriptions are in."""
+    for _ in range(subscribers):
+        assert app.poll(20_000), "nobody subscribes"
+        assert app.recv()[:1] == b"\x01"
+
+
+def outside(town: Town, channel: Any, number: int) -> None:
+    """Publish a message at the broker as somebody there does."""
+    import pika
+
+    sent = message(number)
+    whole, headers = json.dumps(sent).encode(), {"topic": sent["topic"]}
+    if town.kind == "amqp":
+        whole, headers = json.dumps(sent["msg"]).encode(), {}
+    properties = pika.BasicProperties(message_id=sent["msg_id"], headers=headers, delivery_mode=2)
+    channel.basic_publish("amq.topic", sent["topic"], whole, properties)

@@ -10,12 +10,13 @@ from typing import Any
 from .. import crypto, envelope, options
 from .._limits import RateLimit
 from ..exceptions import ConfigurationError
-from .forms import Rejected, checked_id
+from .forms import LOOP, NO_TEXT, Rejected, checked_id
 
 _log = logging.getLogger("fedmsg.bridge")
 
 NOT_WANTED = "not wanted"
-_NO_TOPIC = "topic is no text"
+#: Nothing to report.
+_USUAL = (NOT_WANTED, LOOP)
 
 
 class Checker:
@@ -49,7 +50,7 @@ class Checker:
             Rejected: it may not; says why.
         """
         if not isinstance(topic, str) or envelope.has_control_characters(topic):
-            raise Rejected(_NO_TOPIC)
+            raise Rejected(NO_TEXT)
         if not topic.startswith(self.prefixes):
             raise Rejected(NOT_WANTED)
         msg_id = checked_id(message.get("msg_id"))
@@ -63,6 +64,6 @@ class Checker:
         """Count and log that a message does not cross."""
         reason = str(error)
         self._counts[reason] += 1
-        if reason != NOT_WANTED and self._limit.allow():
+        if reason not in _USUAL and self._limit.allow():
             shown = topic[:200] if isinstance(topic, (str, bytes)) else type(topic).__name__
             _log.warning("dropped a message on %a: %s", shown, reason)

@@ -51,7 +51,7 @@ class Inward:
     def __init__(self, config: Mapping[str, Any], came_in: Seen, sent: Seen) -> None:
         self.counts: Counter[str] = Counter()
         self._config, self._came_in, self._sent = config, came_in, sent
-        validates = bool(options.get(config, "bridge_validate_broker"))
+        validates = options.get(config, "bridge_validate_broker")
         self._checker = Checker(config, validates, self.counts)
         self._bus = options.get(config, "bridge_bus")
         self._store = replay.open_store(config.get("persistent_store"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bridge_parts import Town
@@ -27,3 +28,15 @@ def town(
     found = Town(tmp_path, bridged_rabbitmq, request.param, address)
     yield found
     found.close()
+
+
+@pytest.fixture
+def app(town: Town, zmq_context: Any) -> Any:
+    """A publisher of the bus."""
+    import zmq
+
+    sock = zmq_context.socket(zmq.XPUB)
+    sock.setsockopt(zmq.SNDHWM, 0)
+    sock.setsockopt(zmq.XPUB_VERBOSE, 1)
+    sock.bind(town.publisher)
+    return sock

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from bridge_parts import Process, Town, bodies, message, report_of
+from bridge_parts import Process, Town, bodies, joined, outside, report_of
 
 from fedmsg.bridge import forms
 
@@ -18,25 +18,6 @@ Eventually = Callable[..., Any]
 
 def count_out(process: Process, text: str = "listening on both sides") -> bool:
     return text in process.log()
-
-
-@pytest.fixture
-def app(town: Town, zmq_context: Any) -> Any:
-    """A publisher of the bus."""
-    import zmq
-
-    sock = zmq_context.socket(zmq.XPUB)
-    sock.setsockopt(zmq.SNDHWM, 0)
-    sock.setsockopt(zmq.XPUB_VERBOSE, 1)
-    sock.bind(town.publisher)
-    return sock
-
-
-def joined(app: Any, subscribers: int) -> None:
-    """Wait until so many subscriptions are in."""
-    for _ in range(subscribers):
-        assert app.poll(20_000), "nobody subscribes"
-        assert app.recv()[:1] == b"\x01"
 
 
 def broker_messages(town: Town, queue: str, count: int) -> list[Any]:
@@ -66,7 +47,7 @@ def test_two_bridges_do_not_loop(town: Town, app: Any, eventually: Eventually) -
     with town.connection() as connection:
         channel = connection.channel()
         for number in range(100, 150):
-            send_from_outside(town, channel, number)
+            outside(town, channel, number)
     eventually(lambda: depth(town, queue) == 0)
     bridges = [each.stop() for each in town.started[1:]]
     assert verify.stop() == 1  # doubles
@@ -77,18 +58,6 @@ def test_two_bridges_do_not_loop(town: Town, app: Any, eventually: Eventually) -
     assert report["broker"]["heard"] <= 200
     assert report["bus"]["heard"] <= 150
     assert report["matched"] + report["undecided"] == 100
-
-
-def send_from_outside(town: Town, channel: Any, number: int) -> None:
-    """Publish a message at the broker as somebody there does."""
-    import pika
-
-    sent = message(number)
-    whole, headers = json.dumps(sent).encode(), {"topic": sent["topic"]}
-    if town.kind == "amqp":
-        whole, headers = json.dumps(sent["msg"]).encode(), {}
-    properties = pika.BasicProperties(message_id=sent["msg_id"], headers=headers)
-    channel.basic_publish("amq.topic", sent["topic"], whole, properties)
 
 
 def depth(town: Town, queue: str) -> int:
@@ -156,7 +125,7 @@ def test_hostile_messages_go_nowhere(
         numbers = iter(range(1000, 100_000))
 
         def crossed() -> bool:
-            send_from_outside(town, channel, next(numbers))
+            outside(town, channel, next(numbers))
             return bool(listening.socket.poll(100))
 
         eventually(crossed, timeout=60)
