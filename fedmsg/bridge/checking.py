@@ -10,7 +10,7 @@ from typing import Any
 from .. import crypto, envelope, options
 from .._limits import RateLimit
 from ..exceptions import ConfigurationError
-from .forms import LOOP, NO_TEXT, Rejected, checked_id
+from .forms import DIFFERS, LOOP, NO_TEXT, Rejected, checked_id
 
 _log = logging.getLogger("fedmsg.bridge")
 
@@ -51,13 +51,16 @@ class Checker:
         """
         if not isinstance(topic, str) or envelope.has_control_characters(topic):
             raise Rejected(NO_TEXT)
-        if not topic.startswith(self.prefixes):
-            raise Rejected(NOT_WANTED)
+        if message.get("topic") != topic:
+            raise Rejected(DIFFERS)
         msg_id = checked_id(message.get("msg_id"))
         if self._validates:
             verdict = crypto.check_received(topic, message, **self._config)
             if not verdict.valid:
                 raise Rejected(verdict.reason)
+        # Last: a position moves on over what is not wanted, but not over what is not valid.
+        if not topic.startswith(self.prefixes):
+            raise Rejected(NOT_WANTED)
         return msg_id
 
     def reject(self, error: Exception, topic: object) -> None:

@@ -118,7 +118,6 @@ def from_stomp(delivery: Any, limit: int) -> dict[str, Any]:
         raise Rejected(error.reason) from error
     except UnicodeEncodeError as error:
         raise Rejected(NO_TEXT) from error
-    checked_id(message.get("msg_id"))
     if message.get("topic") != delivery.topic:
         raise Rejected(DIFFERS)
     return message

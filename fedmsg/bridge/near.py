@@ -37,7 +37,7 @@ class Followed:
         name: key of ``replay_endpoints``.
         config: the configuration.
         position: number of the last message that was taken; None: begin with what comes now.
-        accept: says whether a message from the store is a valid one.
+        accept: says whether a message from the store is a valid one; None: it is not wanted.
         counts: gets ``recovered``, ``missing`` (numbers the store does not have or whose messages
             are not valid), ``restarts``.
 
@@ -47,7 +47,7 @@ class Followed:
 
     def __init__(
         self, name: str, config: Mapping[str, Any], position: int | None,
-        accept: Callable[[Message], bool], counts: Counter[str],
+        accept: Callable[[Message], bool | None], counts: Counter[str],
     ) -> None:  # fmt: skip
         self.name, self.position = name, position
         self._config, self._accept, self._counts = config, accept, counts
@@ -122,21 +122,25 @@ class Followed:
             # Numbers begin at 1.
             self._counts["missing"] += number - max(self.position, 0) - 1
             good = self._accepted(found, context)
-            self._counts["missing" if good is None else "recovered"] += 1
             self.position = number
             if good is not None:
+                self._counts["recovered"] += 1
                 yield good
         self._counts["missing"] += max(0, before - 1 - max(self.position, 0))
         self.position = max(self.position, before - 1)
 
     def _accepted(self, found: Message, context: zmq.Context[Any]) -> Message | None:
-        """Return a valid message of a number, None if there is none."""
-        if self._accept(found):
-            return found
-        time.sleep(_SECOND_LOOK)
-        query = {"seq_id": found["seq_id"]}
-        again = list(client.get_replay(self.name, query, self._config, context))
-        return again[0] if again and self._accept(again[0]) else None
+        """Return a message that may cross, None if it is not wanted or not valid."""
+        verdict = self._accept(found)
+        if verdict is False and "signature" not in found:
+            time.sleep(_SECOND_LOOK)
+            query = {"seq_id": found["seq_id"]}
+            for again in client.get_replay(self.name, query, self._config, context):
+                if again.get("seq_id") == found["seq_id"]:
+                    found, verdict = again, self._accept(again)
+        if verdict is False:
+            self._counts["missing"] += 1
+        return found if verdict else None
 
     def _failed(self, error: Exception) -> None:
         self._counts["replay_failures"] += 1

@@ -16,7 +16,7 @@ from ..exceptions import FrameError
 from ..transports.subscriber import Subscriber
 from ..transports.zeromq import end_context
 from . import far
-from .checking import Checker
+from .checking import NOT_WANTED, Checker
 from .forms import Rejected
 from .memory import Positions, Seen
 from .near import Followed
@@ -85,7 +85,10 @@ class Outward:
                 for name in self._names()
                 for each in transports.as_list(endpoints[name])
             ],
-            [prefix.encode("utf-8") for prefix in self._checker.prefixes],
+            # Everything of a publisher that is followed: what is left out would be a gap.
+            [b""]
+            if self._followed
+            else [prefix.encode("utf-8") for prefix in self._checker.prefixes],
             transports.subscriber_options(given),
         )
         found.idle = _IDLE
@@ -113,33 +116,43 @@ class Outward:
         self.counts["received"] += 1
         try:
             topic, message = envelope.decode(frames, self._largest)
-            self._checker.check(topic, message)
-        except (FrameError, Rejected) as error:
-            reason = Rejected(getattr(error, "reason", str(error)))
-            self._checker.reject(reason, frames[0] if frames else b"")
+        except FrameError as error:
+            self._checker.reject(Rejected(error.reason), frames[0] if frames else b"")
             return
+        verdict = self._accepts(message, topic)
         followed = self._followed.get(name)
+        if verdict is False:
+            return
         if followed is None:
-            self._take(message, topic, frames[1])
+            if verdict:
+                self._take(message, frames[1])
             return
         for found in followed.arrived(message, self._context):
-            self._take(found, topic, frames[1] if found is message else b"")
+            if found is not message:
+                self._take(found)
+            elif verdict:
+                self._take(message, frames[1])
 
-    def _accepts(self, message: dict[str, Any]) -> bool:
-        """Subject a message from a store to everything that one from the bus has to pass."""
-        topic = message.get("topic")
+    def _accepts(self, message: dict[str, Any], topic: str | None = None) -> bool | None:
+        """Return whether a message may cross; None if it could, and its topic is not wanted.
+
+        Args:
+            message: from the bus or from a store.
+            topic: that it came under; default: its own.
+        """
+        topic = message.get("topic") if topic is None else topic
         try:
             self._checker.check(topic, message)
         except Rejected as error:
             self._checker.reject(error, topic)
-            return False
+            return None if str(error) == NOT_WANTED else False
         return True
 
     def _take_all(self, messages: Iterator[dict[str, Any]]) -> None:
         for message in messages:
             self._take(message)
 
-    def _take(self, message: dict[str, Any], topic: str = "", body: bytes = b"") -> None:
+    def _take(self, message: dict[str, Any], body: bytes = b"") -> None:
         """Add a message to the batch, unless it came from the broker or has been there."""
         msg_id = message["msg_id"]
         if msg_id in self._came_in:
@@ -150,7 +163,7 @@ class Outward:
             if not self._batch:
                 self._began = time.monotonic()
             body = body or encoding.dumps(message).encode("ascii")
-            self._batch.append(far.Item(msg_id, message.get("topic") or topic, body, message))
+            self._batch.append(far.Item(msg_id, message["topic"], body, message))
             if len(self._batch) >= self._window:
                 self._deliver()
 
