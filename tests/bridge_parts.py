@@ -13,9 +13,6 @@ from typing import Any
 
 from parts import settings
 
-#: The queue of the broker in which nothing is lost while nobody listens.
-QUEUE = "bridge.verify"
-
 
 def seconds() -> int:
     """Return how long a trial may last."""
@@ -131,10 +128,9 @@ class Town:
 
     def config(self, **changes: Any) -> dict[str, Any]:
         """Return a configuration for this bus and broker."""
-        found = settings(
-            endpoints={"app": [self.publisher], "bridge": self.bridges},
-            logging=logging_to_stderr(), validate_signatures=False, **changes,
-        )  # fmt: skip
+        endpoints = {"app": [self.publisher], "bridge": self.bridges}
+        defaults = {"logging": logging_to_stderr(), "validate_signatures": False}
+        found = settings(**{"endpoints": endpoints, **defaults, **changes})
         if self.kind == "amqp":
             url = f"amqp://guest:guest@127.0.0.1:{self.broker.amqp_port}/%2F"
             return {"bridge_amqp_url": url, **found}
@@ -145,23 +141,18 @@ class Town:
         self.started.append(Process(self.folder, list(arguments), self.config(**changes)))
         return self.started[-1]
 
-    def queue(self) -> str:
-        """Return the name of a durable queue with everything, which exists afterwards."""
-        if self.kind == "amqp":
-            return self.declare(QUEUE)
-        self.declare(QUEUE)
-        return f"/amq/queue/{QUEUE}"
+    def queue(self, name: str = "bridge.verify") -> str:
+        """Make a durable queue for everything, and return what subscribers call it."""
+        self.declare(name)
+        return name if self.kind == "amqp" else f"/amq/queue/{name}"
 
     def declare(self, name: str) -> str:
         """Make a durable queue for all topics."""
-        import pika
-
         with self.connection() as connection:
             channel = connection.channel()
             channel.queue_declare(name, durable=True)
             channel.queue_purge(name)
             channel.queue_bind(name, "amq.topic", "#")
-        assert pika
         return name
 
     def connection(self) -> Any:
