@@ -24,6 +24,7 @@ EXTRAS = {
     "consumers": ["moksha.hub>=1.5.17", "setuptools<82", "psutil>=5.9", "requests>=2.28"],
     # What consumers missed while they were down.
     "datagrepper": ["requests>=2.28"],
+    "bridge": ["pika>=1.3"],
     "irc": ["irc>=20"],
     "sql": ["SQLAlchemy>=1.4.46"],
     "srv": ["dnspython>=2"],
@@ -94,6 +95,7 @@ setup(
     scripts=["scripts/fedmsg-config"],
     entry_points={
         "console_scripts": [
+            "fedmsg-bridge = fedmsg.commands.bridge:bridge",
             "fedmsg-collectd = fedmsg.commands.collectd:collectd",
             "fedmsg-dg-replay = fedmsg.commands.replay:replay",
             "fedmsg-doctor = fedmsg.commands.doctor:doctor",
@@ -109,6 +111,7 @@ setup(
             "fedmsg-tail = fedmsg.commands.tail:tail",
             "fedmsg-trigger = fedmsg.commands.trigger:trigger",
             "fedmsg-web = fedmsg.commands.web:web",
+            "fedmsg-verify = fedmsg.commands.verify:verify",
         ],
         "fedmsg.meta": [
             "announce = fedmsg.meta.announce:AnnounceProcessor",

@@ -282,6 +282,33 @@ _ROWS: list[Option] = [
         O("web_monitoring", "addresses of the daemons' monitoring sockets; when absent, "
           "moksha.monitoring.socket", check=L),
     ),
+    *_section(
+        "Bridge",
+        O("bridge_direction", "both; out: to the broker only; in: from it only",
+          fallback="both", check=S),
+        O("bridge_bus", "name of this bus, the same for all its bridges, in the header against "
+          "loops", fallback="fedmsg", check=S),
+        O("bridge_topics", "beginnings of the topics that cross; when absent, all of them",
+          check=L),
+        O("bridge_amqp_url", "AMQP broker: amqps://user:password@host:5671/vhost (extra: bridge)",
+          check=S),
+        O("bridge_amqp_exchange", "topic exchange, which has to exist", fallback="amq.topic",
+          check=S),
+        O("bridge_queue_name", "durable queue (AMQP) or destination (STOMP) from which messages "
+          "are taken; when absent, one that ends with the connection, or stomp_queue", check=S),
+        O("bridge_position_file", "where the bridge keeps the number up to which everything is "
+          "confirmed; needed with replay_endpoints", check=S),
+        O("bridge_validate_broker", "reject messages of the broker without a valid signature",
+          fallback=False, check=B),
+        O("bridge_window", "messages sent to the broker before their confirmations are awaited, "
+          "and taken from it before they are acknowledged", fallback=200, check=I,
+          unit="messages"),
+        O("bridge_queue", "messages of one publisher that may wait for the bridge; what comes "
+          "beyond is lost unless it can be fetched again", fallback=10000, check=I,
+          unit="messages"),
+        O("bridge_remember", "ids remembered in each direction, against loops and doubles",
+          fallback=100000, check=I, unit="ids"),
+    ),
     # Options without a default, used as they come.
     *_section(
         "Topics",

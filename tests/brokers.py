@@ -13,9 +13,11 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 #: Longest wait for a node to listen or to end, seconds.
 START_SECONDS = 90.0
@@ -111,6 +113,18 @@ class Node:
                 os.killpg(process.pid, number)
 
 
+def running(kind: type[Node], folder: Path, port: Callable[[], int], *more: Any) -> Iterator[Any]:
+    """Run a broker; where it is not installed skip, or fail under CI."""
+    if missing := kind.missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{missing} is not installed here")
+    node = kind(folder / kind.program, port, *more)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.close()
+
+
 class RabbitMQ(Node):
     """Debian's RabbitMQ with its STOMP plug-in, an epmd of its own, and a few users.
 
@@ -123,6 +137,7 @@ class RabbitMQ(Node):
 
     Attributes:
         tls_port: of the encrypted listener.
+        amqp_port: of the listener for AMQP 0.9.1.
     """
 
     program = "rabbitmq"
@@ -131,7 +146,7 @@ class RabbitMQ(Node):
         self, folder: Path, free_port: Callable[[], int], certificates: Path | None = None
     ) -> None:
         super().__init__(folder, free_port)
-        self.tls_port = free_port()
+        self.tls_port, self.amqp_port = free_port(), free_port()
         epmd, distribution = free_port(), free_port()
         home = folder / "home"
         home.mkdir()
@@ -167,7 +182,7 @@ class RabbitMQ(Node):
 
     def _settings(self, certificates: Path | None) -> str:
         lines = [
-            "listeners.tcp = none",
+            f"listeners.tcp.1 = 127.0.0.1:{self.amqp_port}",
             f"stomp.listeners.tcp.1 = 127.0.0.1:{self.port}",
             f"load_definitions = {self.folder / 'definitions.json'}",
             "disk_free_limit.absolute = 1MB",

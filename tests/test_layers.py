@@ -15,6 +15,7 @@ ROOT = Path(fedmsg.__file__).parent
 LAYERS = {
     "fedmsg.commands": 6,
     "fedmsg": 5,  # the front door; its private helpers are listed below
+    "fedmsg.bridge": 5.5,
     "fedmsg.consumers": 5,
     "fedmsg.hub": 5,
     "fedmsg.aio": 5.5,
@@ -81,6 +82,7 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "stomp": ("fedmsg.transports.stomp",),
     "starlette": ("fedmsg.web.app",),
     "uvicorn": ("fedmsg.web.server",),
+    "pika": ("fedmsg.transports.amqp",),
     "websockets": ("fedmsg.hub.websocket",),
     "arrow": (),
     "kitchen": (),

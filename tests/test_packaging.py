@@ -23,10 +23,11 @@ import fedmsg
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = {
-    "all", "commands", "consumers", "crypto", "crypto_ng", "datagrepper", "docs", "irc", "metrics",
-    "sql", "srv", "stomp", "test", "web",
+    "all", "bridge", "commands", "consumers", "crypto", "crypto_ng", "datagrepper", "docs", "irc",
+    "metrics", "sql", "srv", "stomp", "test", "web",
 }  # fmt: skip
 SCRIPTS = {
+    "fedmsg-bridge": "fedmsg.commands.bridge:bridge",
     "fedmsg-collectd": "fedmsg.commands.collectd:collectd",
     "fedmsg-dg-replay": "fedmsg.commands.replay:replay",
     "fedmsg-doctor": "fedmsg.commands.doctor:doctor",
@@ -42,6 +43,7 @@ SCRIPTS = {
     "fedmsg-tail": "fedmsg.commands.tail:tail",
     "fedmsg-trigger": "fedmsg.commands.trigger:trigger",
     "fedmsg-web": "fedmsg.commands.web:web",
+    "fedmsg-verify": "fedmsg.commands.verify:verify",
 }
 CONSUMERS = {
     "fedmsg-dummy": "fedmsg.consumers.dummy:DummyConsumer",

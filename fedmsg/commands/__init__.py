@@ -35,6 +35,7 @@ _EXTRAS = {
     "irc": "irc",
     "moksha": "consumers",
     "prometheus_client": "metrics",
+    "pika": "bridge",
     "psutil": "consumers",
     "pygments": "commands",
     "requests": "commands",

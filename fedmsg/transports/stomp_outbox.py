@@ -6,6 +6,7 @@ No sockets and no locks: the session that owns the connection calls it under its
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 #: Bytes of bodies that may be unconfirmed, besides the number of messages.
@@ -25,14 +26,19 @@ class Outgoing:
         body: JSON.
         msg_id: of the envelope; the same when it is sent again.
         source: whose message it is.
+        headers: more of them than topic and id.
         refusals: connections that ended with an ERROR while it was alone in flight.
         vague_refusals: the same, and the ERROR gave no reason.
     """
 
-    __slots__ = ("body", "msg_id", "refusals", "source", "topic", "vague_refusals")
+    __slots__ = ("body", "headers", "msg_id", "refusals", "source", "topic", "vague_refusals")
 
-    def __init__(self, topic: str, body: bytes, msg_id: str, source: Any) -> None:
+    def __init__(
+        self, topic: str, body: bytes, msg_id: str, source: Any,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.topic, self.body, self.msg_id, self.source = topic, body, msg_id, source
+        self.headers = headers or {}
         self.refusals = self.vague_refusals = 0
 
 

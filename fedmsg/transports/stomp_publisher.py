@@ -111,6 +111,7 @@ class PublishingSession(Session):
                 self._give_up(receipt, BrokerRefused(str(error)))
                 continue
             headers = {
+                **message.headers,
                 "content-length": len(message.body),
                 "persistent": "true",
                 "receipt": receipt,
@@ -212,8 +213,15 @@ class StompPublisher(Transport):
         session = self._session
         return session.problem if session and not session.endpoint else ""
 
-    def send(self, topic: bytes, body: bytes, msg_id: str = "") -> None:
+    def send(
+        self, topic: bytes, body: bytes, msg_id: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         """Hand over one message; waits only while the window is full.
+
+        Args:
+            topic: see :meth:`Transport.send`; so are ``body`` and ``msg_id``.
+            headers: more of them.
 
         Raises:
             BrokerRefused: an earlier message was refused, or we are; this one was not sent.
@@ -228,7 +236,7 @@ class StompPublisher(Transport):
         text, msg_id = topic.decode("utf-8"), str(msg_id)
         if "\0" in text or "\0" in msg_id:
             raise ValueError(f"topic {text!r} cannot be sent through STOMP: it contains a NUL")
-        session.submit(Outgoing(text, body, msg_id, self), self._timeout)
+        session.submit(Outgoing(text, body, msg_id, self, headers), self._timeout)
 
     def flush(self, timeout: float) -> int:
         """Wait up to ``timeout`` seconds for confirmations; return how many are missing.
