@@ -13,9 +13,11 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 #: Longest wait for a node to listen or to end, seconds.
 START_SECONDS = 90.0
@@ -269,3 +271,15 @@ class ActiveMQ(Node):
             "start", f"xbean:file:{self.folder / 'activemq.xml'}",
             environment={"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8"},
         )  # fmt: skip
+
+
+def running(kind: type[Node], folder: Path, port: Callable[[], int], *more: Any) -> Iterator[Any]:
+    """Run a broker; where it is not installed skip, or fail under CI."""
+    if missing := kind.missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{missing} is not installed here")
+    node = kind(folder / kind.program, port, *more)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.close()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from brokers import ActiveMQ, Node, RabbitMQ
+from brokers import ActiveMQ, Node, RabbitMQ, running
 from certificates import Authority
 from stomp_parts import Behaviour, FakeBroker
 
@@ -58,18 +57,6 @@ def stomp_subscriber() -> Iterator[Callable[..., StompSubscriber]]:
         yield start
 
 
-def _node(kind: type[Node], folder: Path, port: Callable[[], int], *more: Any) -> Iterator[Any]:
-    """Run a broker; where it is not installed skip, or fail under CI."""
-    if missing := kind.missing():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{missing} is not installed here")
-    node = kind(folder / kind.program, port, *more)
-    try:
-        node.start()
-        yield node
-    finally:
-        node.close()
-
-
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with an authority, and certificates of a broker and a client."""
@@ -84,7 +71,7 @@ def rabbitmq(
     tmp_path_factory: pytest.TempPathFactory, port: Callable[[], int], certificates: Path
 ) -> Iterator[RabbitMQ]:
     """A RabbitMQ for the session."""
-    yield from _node(RabbitMQ, tmp_path_factory.mktemp("rabbitmq"), port, certificates)
+    yield from running(RabbitMQ, tmp_path_factory.mktemp("rabbitmq"), port, certificates)
 
 
 @pytest.fixture
@@ -92,7 +79,7 @@ def other_rabbitmq(
     tmp_path_factory: pytest.TempPathFactory, port: Callable[[], int]
 ) -> Iterator[RabbitMQ]:
     """A second one, which knows nothing of the first, for one test."""
-    yield from _node(RabbitMQ, tmp_path_factory.mktemp("rabbitmq"), port)
+    yield from running(RabbitMQ, tmp_path_factory.mktemp("rabbitmq"), port)
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +87,7 @@ def activemq(
     tmp_path_factory: pytest.TempPathFactory, port: Callable[[], int]
 ) -> Iterator[ActiveMQ]:
     """An ActiveMQ for the session."""
-    yield from _node(ActiveMQ, tmp_path_factory.mktemp("activemq"), port)
+    yield from running(ActiveMQ, tmp_path_factory.mktemp("activemq"), port)
 
 
 @pytest.fixture
@@ -108,7 +95,7 @@ def other_activemq(
     tmp_path_factory: pytest.TempPathFactory, port: Callable[[], int]
 ) -> Iterator[ActiveMQ]:
     """A second one, for one test."""
-    yield from _node(ActiveMQ, tmp_path_factory.mktemp("activemq"), port)
+    yield from running(ActiveMQ, tmp_path_factory.mktemp("activemq"), port)
 
 
 @pytest.fixture(params=["rabbitmq", "activemq"])
