@@ -231,8 +231,8 @@ _ROWS: list[Option] = [
           fallback=False, check=B),
         O("replay_timeout", "longest wait for an answer of a replay service",
           fallback=5.0, check=F, unit="seconds"),
-        O("replay_idle_check", "silence after which tail asks a publisher's replay service whether "
-          "anything was missed, 0 = never", fallback=0.0, check=F, unit="seconds"),
+        O("replay_idle_check", "silence after which tail and consumers ask a publisher's replay "
+          "service whether anything was missed, 0 = never", fallback=0.0, check=F, unit="seconds"),
         O("replay_limit", "a replay server refuses to answer with more at once",
           fallback=10000, check=I, unit="messages"),
     ),

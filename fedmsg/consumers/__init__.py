@@ -21,20 +21,24 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fedmsg
 import fedmsg.crypto
 
-from .. import encoding, options
+from .. import options
 from ..exceptions import ConfigurationError, MissingDependency
-from ..replay import check_for_replay
+from ..replay import check_for_replay as check_for_replay
+from ..replay.tracker import seq_id_of
 from .base import Consumer
-from .message import BusMessage, parsed
-from .receipt import Delivered, receipt_of
+from .message import parsed
+from .receipt import Checked, receipt_of
 from .retry import Retry
 from .status import Seen, StatusFile
-from .values import id_of, topics_of
+from .values import body_of, id_of, topics_of
+
+if TYPE_CHECKING:
+    from .recovery import Recovery
 
 __all__ = ["FedmsgConsumer", "current_proc"]
 
@@ -55,7 +59,8 @@ class FedmsgConsumer(Consumer):
             constructor returns early, and ``_initialized`` stays False.
         validate_signatures: None takes the configuration's value.
         replay_name: the name in ``replay_endpoints`` whose missed messages are fetched, if any.
-        name_to_seq_id: that name -> the highest number seen.
+        name_to_seq_id: that name -> the highest number seen.  With ``status_directory`` the next
+            start asks for what came after the highest number up to which all are done.
         status_filename: where it says how far it got; None without ``status_directory``.
         status_lock: held while that is written; None if it is not.
 
@@ -79,6 +84,7 @@ class FedmsgConsumer(Consumer):
     _status: StatusFile | None = None
     _seen: Seen | None = None
     _modified = 0.0
+    _recovery: Recovery | None = None
 
     def __init__(self, hub: Any) -> None:
         module, name = type(self).__module__, type(self).__name__
@@ -98,8 +104,11 @@ class FedmsgConsumer(Consumer):
             watched = self.replay_name in (hub.config.get("replay_endpoints") or {})
             self.name_to_seq_id = {self.replay_name: -1} if watched else {}
         self._set_up_status(hub.config)
+        self._set_up_recovery(hub.config)
         super().__init__(hub)
         self.log = _log
+        if self._recovery is not None and self._threads.given:
+            self._recovery.start()
 
     @classmethod
     def _plain(cls) -> type:
@@ -125,8 +134,23 @@ class FedmsgConsumer(Consumer):
         self._status = StatusFile(self.status_filename)
         self.status_lock = self._status.lock
 
+    def _set_up_recovery(self, config: Mapping[str, Any]) -> None:
+        # A broker keeps by itself what a consumer misses.
+        if self.name_to_seq_id and config.get("zmq_enabled", True):
+            from .recovery import Recovery
+
+            self._recovery = Recovery(self, config)
+
+    def start_workers(self) -> None:
+        """Begin to work on what is queued, and to fetch what was missed."""
+        if self._recovery is not None:
+            self._recovery.start()
+        super().start_workers()
+
     def _prepare(self) -> None:
         """Read how far the last run got, and have the rest fetched."""
+        if self._recovery is not None:
+            self._threads.add("recovery", self._recovery.run)
         if self._status is None or not options.get(self.hub.config, "backlog"):
             return
         try:
@@ -194,37 +218,30 @@ class FedmsgConsumer(Consumer):
         elif hasattr(message, "__json__"):
             with contextlib.suppress(AttributeError):  # of a class without room for it
                 message.checked = self
-        if not self.name_to_seq_id:
+        if not self.name_to_seq_id or receipt_of(message) is not None:
             return super()._consume(message)
+        body = body_of(message)
+        if not isinstance(body, dict) or seq_id_of(body) is None:
+            return super()._consume(message)
+        if self._recovery is not None and self._recovery.queues:
+            return self._recovery.take(message, body)
+        # No thread of ours runs.
+        from .recovery import at_once
+
         result = None
-        for each in self._recovered(message):
+        for each in at_once(self, message, body):
             result = super()._consume(each)
         return result
+
+    @property
+    def backlog(self) -> int:
+        """Messages that wait: for those before them, queued, and in the hands of a worker."""
+        return super().backlog + (self._recovery.waiting if self._recovery is not None else 0)
 
     @property
     def takes_batches(self) -> bool:
         """Not with gap recovery, which has to see every message in its order."""
         return not self.name_to_seq_id and super().takes_batches
-
-    def _recovered(self, message: Any) -> Iterator[Any]:
-        """Yield a message behind those that were missed before it; nothing for a duplicate."""
-        body = message["body"] if isinstance(message, dict) else _from_object(message)["body"]
-        for found in check_for_replay(
-            self.replay_name, self.name_to_seq_id or {}, body, self.hub.config
-        ):
-            if found is body:
-                yield message
-                continue
-            recovered: Any = Checked(topic=found.get("topic"), body=found)
-            if not self.jsonify:
-                recovered = BusMessage(str(found.get("topic")), encoding.dumps(found))
-            try:
-                self.validate(recovered)
-            except Exception as error:  # noqa: BLE001  the others are delivered
-                self._reject(error)
-                continue
-            recovered.checked = self
-            yield recovered
 
     def _is_wanted(self, message: Any) -> bool:
         # By this consumer: another one may have had less to ask of it.  A plain dict by nobody;
@@ -236,6 +253,14 @@ class FedmsgConsumer(Consumer):
                 self._end_of_backlog(message)
                 raise
         return self._seen is None or self._seen.take(id_of(message))
+
+    def _end_workers(self) -> None:
+        if self._recovery is None or not self._recovery.stop():
+            super()._end_workers()
+
+    def _worked_off(self) -> None:
+        if self._recovery is not None:
+            self._recovery.close()
 
     def validate(self, message: Any) -> None:
         """Give a message its shape, and check who sent it.
@@ -265,16 +290,6 @@ class FedmsgConsumer(Consumer):
             raise RuntimeWarning(NOT_AUTHENTIC)
         if not fedmsg.crypto.is_authorised(message["topic"], message["body"], config):
             raise RuntimeWarning(NOT_AUTHENTIC)
-
-
-class Checked(Delivered):
-    """An envelope that has been validated; it is not validated again.
-
-    Attributes:
-        checked: the consumer that did it.
-    """
-
-    checked: FedmsgConsumer
 
 
 def _from_object(message: Any) -> dict[str, Any]:

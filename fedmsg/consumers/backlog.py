@@ -19,7 +19,7 @@ from .. import encoding, options
 from ..crypto.utils import fix_datagrepper_message
 from .message import BusMessage
 from .status import Record, Seen, parse
-from .values import prefix_of, topics_of
+from .values import matcher, prefix_of
 
 #: Messages on a page.
 _ROWS = 100
@@ -141,9 +141,7 @@ class Backlog:
     def __init__(self, consumer: Any, seen: Seen, modified: float) -> None:
         self._consumer, self._seen, self._modified = consumer, seen, modified
         self._log, self._config = consumer.log, consumer.hub.config
-        self._patterns = topics_of(consumer)
-        self._strict = bool(self._config.get("zmq_strict"))
-        self._prefixes = tuple(prefix_of(each) for each in self._patterns)
+        self._matches = matcher(consumer)
 
     def fill(self, text: str) -> None:
         """Queue what was missed; whatever goes wrong is logged.
@@ -196,7 +194,7 @@ class Backlog:
         if not isinstance(topic, str) or not isinstance(message.get("msg_id"), (str, type(None))):
             self._log.warning("backlog: what is no message is dropped: %.200r", message)
             return False
-        if not (topic in self._prefixes if self._strict else topic.startswith(self._prefixes)):
+        if not self._matches(topic):
             return False
         if record.msg_id is None or message.get("msg_id") != record.msg_id:
             return True

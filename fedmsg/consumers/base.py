@@ -116,6 +116,9 @@ class Consumer(Plugin):
 
     def _consume(self, message: Any) -> bool | None:
         """Queue one message; in blocking mode handle it and return whether that went well."""
+        return self._queue(message)
+
+    def _queue(self, message: Any) -> bool | None:
         with self._lock:
             self.headcount_in += 1
         if self.blocking_mode:
@@ -320,11 +323,15 @@ class Consumer(Plugin):
         """End the workers behind what is queued, and close the hub and the session; idempotent."""
         if self._initialized and not self._stopping.is_set():
             self._stopping.set()
-            for _ in range(getattr(self, "N", 0)):
-                self.incoming.put(StopIteration)
+            self._end_workers()
             if self.blocking_mode:
                 self._worked_off()
         super().stop()
+
+    def _end_workers(self) -> None:
+        """Have them end behind what is queued."""
+        for _ in range(getattr(self, "N", 0)):
+            self.incoming.put(StopIteration)
 
     def wait_stopped(self, deadline: float) -> int:
         """After :meth:`stop`: wait until a time of ``time.monotonic()``.

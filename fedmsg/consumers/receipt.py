@@ -36,6 +36,16 @@ class Delivered(dict[str, Any]):
     receipt: Receipt | None = None
 
 
+class Checked(Delivered):
+    """An envelope that has been validated; it is not validated again.
+
+    Attributes:
+        checked: the consumer that did it.
+    """
+
+    checked: Any = None
+
+
 def receipt_of(message: Any) -> Receipt | None:
     """Return the receipt that goes with a message, None if its source does not ask."""
     found = getattr(message, "receipt", None)

@@ -87,16 +87,10 @@ class StatusFile:
 
     def _write(self, message: Any, status: str) -> None:
         """Replace the file; if that fails, the one before stays."""
-        temporary = f"{self.path}.{os.getpid()}.tmp"
         try:
-            text = encoding.dumps({"message": message, "status": status})
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(temporary, self.path)
+            replace_file(self.path, encoding.dumps({"message": message, "status": status}))
             self._written = id(message), status
         except (OSError, TypeError, ValueError, RecursionError) as error:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
             if self._limit.allow():
                 _log.error("cannot write the status file %s: %s", self.path, error)
 
@@ -108,6 +102,32 @@ class StatusFile:
         """
         with open(self.path, encoding="utf-8", errors="replace") as file:
             return file.read(), os.fstat(file.fileno()).st_mtime
+
+
+def replace_file(path: str, text: str, sync: bool = False) -> None:
+    """Replace a file whole.
+
+    Args:
+        path: the file.
+        text: its new content.
+        sync: wait for the disk, so that a power failure leaves the old or the new content.
+
+    Raises:
+        OSError: it cannot be written; the one before stays.
+        ValueError: UTF-8 cannot express the text; likewise.
+    """
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def parse(text: str, modified: float) -> Record:

@@ -14,13 +14,17 @@ class Threads:
 
     Args:
         owner: name of the consumer.
+
+    Attributes:
+        started: our hub has started them.
+        given: they are the business of Moksha's reactor.
     """
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
         self._waiting: list[tuple[str, Callable[[], Any]]] = []
         self._running: list[threading.Thread] = []
-        self.started = False
+        self.started = self.given = False
 
     def add(self, name: str, function: Callable[[], Any]) -> None:
         """Run a function when the hub does."""
@@ -44,6 +48,7 @@ class Threads:
         """
         reactor = getattr(sys.modules.get("moksha.hub.reactor"), "reactor", None)
         if reactor is not None:
+            self.given = True
             for _, function in self._waiting:
                 reactor.callInThread(function)
             self._waiting = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .message import parsed
@@ -52,6 +53,14 @@ def topics_of(consumer: Any) -> list[str]:
 def prefix_of(pattern: str) -> str:
     """Return how topics begin that match a pattern: it, without any star (consumers.md 5)."""
     return pattern.replace("*", "")
+
+
+def matcher(consumer: Any) -> Callable[[str], bool]:
+    """Return what tells whether a topic is one of a consumer's, as a hub does."""
+    prefixes = tuple(prefix_of(each) for each in topics_of(consumer))
+    if consumer.hub.config.get("zmq_strict"):
+        return lambda topic: topic in prefixes
+    return lambda topic: topic.startswith(prefixes)
 
 
 def database_of(owner: Any) -> tuple[Any, Any]:

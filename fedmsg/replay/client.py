@@ -17,6 +17,8 @@ __all__ = ["WINDOW", "get_replay", "missing", "newest"]
 #: Messages asked for at a time.
 WINDOW = 1_000
 _NO_MATCH = "no match"
+#: What our service answers when its store fails.
+_FAILED = "internal error"
 
 Config = Mapping[str, Any]
 Message = dict[str, Any]
@@ -123,13 +125,15 @@ def newest(name: str, config: Config, context: zmq.Context[Any] | None = None) -
     The service of 1.1.7 does not.
 
     Raises:
-        ReplayUnavailable: see :func:`get_replay`.
+        ReplayUnavailable: see :func:`get_replay`; or the service cannot use its store.
     """
     try:
         found = [seq_id_of(msg) for msg in get_replay(name, {"last": True}, config, context)]
     except ReplayUnavailable:
         raise
     except ValueError as error:
+        if _FAILED in repr(error):
+            raise ReplayUnavailable(f"the replay service of {name} failed: {error}") from error
         return 0 if _NO_MATCH in repr(error) else None
     return max((number for number in found if number is not None), default=None)
 

@@ -17,6 +17,8 @@ REMEMBERED = 10_000
 #: So far below the last one, or so many drops in a row, and the numbering has begun again.
 RESTART_DISTANCE = 1_000
 RESTART_DROPS = 100
+#: Ranges of numbers that are remembered to be asked for again.
+MOST_HOLES = 1_000
 _LARGEST = 2**63 - 1
 
 
@@ -112,6 +114,19 @@ class Tracker:
         """Deliver the message that showed a gap; what is still missing may come late."""
         self._deliver(seq_id, msg_id)
 
+    def late(self, seq_id: int, msg_id: Any) -> bool:
+        """Return whether a message of an old gap is to be delivered, and count on it."""
+        if seq_id in self._delivered:
+            return False
+        self._deliver(seq_id, msg_id)
+        return True
+
+    def restart(self, last: int) -> None:
+        """Follow a new numbering, of which everything above ``last`` is to be delivered."""
+        self.last = self._floor = last
+        self._drops = 0
+        self._delivered.clear()
+
     def _deliver(self, seq_id: int, msg_id: Any) -> None:
         self._drops = 0
         self.last = max(self.last, seq_id)
@@ -120,3 +135,49 @@ class Tracker:
             oldest, _ = self._delivered.popitem(last=False)
             if oldest < self.last:
                 self._floor = max(self._floor, oldest)
+
+
+class Holes:
+    """Numbers that were passed over because they could not be asked for: ranges, in order.
+
+    Attributes:
+        abandoned: numbers given up because there were more than :data:`MOST_HOLES` ranges.
+    """
+
+    def __init__(self) -> None:
+        self._ranges: list[list[int]] = []
+        self.abandoned = 0
+
+    @property
+    def lowest(self) -> tuple[int, int] | None:
+        """First and last number of the lowest range, None if there is none."""
+        return (self._ranges[0][0], self._ranges[0][1]) if self._ranges else None
+
+    def add(self, first: int, last: int) -> None:
+        """Note a range above all others."""
+        if first > last:
+            return
+        if self._ranges and self._ranges[-1][1] + 1 == first:
+            self._ranges[-1][1] = last
+            return
+        self._ranges.append([first, last])
+        if len(self._ranges) > MOST_HOLES:
+            low, high = self._ranges.pop(0)
+            self.abandoned += high - low + 1
+
+    def fill(self, number: int) -> bool:
+        """Take one number out, wherever it is; return whether it was in."""
+        for index, (first, last) in enumerate(self._ranges):
+            if first <= number <= last:
+                parts = [[first, number - 1], [number + 1, last]]
+                self._ranges[index : index + 1] = [part for part in parts if part[0] <= part[1]]
+                return True
+        return False
+
+    def forget(self, upto: int) -> None:
+        """Take out every number up to one."""
+        self._ranges = [[max(first, upto + 1), last] for first, last in self._ranges if last > upto]
+
+    def clear(self) -> None:
+        """Take out all."""
+        self._ranges = []

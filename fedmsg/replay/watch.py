@@ -14,7 +14,7 @@ from .. import options
 from .._limits import RateLimit
 from ..exceptions import ReplayUnavailable
 from .client import Config, Message, missing, newest
-from .tracker import Decision, Tracker, seq_id_of
+from .tracker import RESTART_DISTANCE, Decision, Holes, Tracker, seq_id_of
 
 __all__ = ["Watched", "check_for_replay"]
 
@@ -23,10 +23,21 @@ _log = logging.getLogger("fedmsg.replay")
 _REPORTS_A_MINUTE = 60
 #: At most this many times as long as a look in vain takes, until the next one.
 _RARELY = 64
+#: So often the pause doubles after which what was passed over is asked for again.
+_LATE_DOUBLINGS = 5
+_REMEDY = "is fedmsg-replay-server running at this publisher's address in replay_endpoints?"
+
+Accept = Callable[[Message], bool]
+
+
+def _all(_msg: Message) -> bool:
+    return True
 
 
 class Watched:
     """Gap recovery for one name: what to deliver when a message arrives, or when none does.
+
+    What cannot be fetched is passed over and asked for again later; it is delivered late then.
 
     Args:
         name: key of ``replay_endpoints``.
@@ -36,8 +47,10 @@ class Watched:
 
     Attributes:
         tracker: the decisions, and ``tracker.last``.
+        holes: what is asked for again.
+        looked: whether the service has said what its highest number is.
         counts: ``recovered``, ``duplicates``, ``missing`` (numbers that the store did not have or
-            that could not be asked for), ``restarts``.
+            that could not be asked for so far), ``restarts``.
     """
 
     def __init__(
@@ -45,17 +58,19 @@ class Watched:
     ) -> None:
         self.name = name
         self.tracker = Tracker(last)
+        self.holes = Holes()
+        self.looked = False
         self.counts: Counter[str] = Counter() if counts is None else counts
         self._config = config
         self._limit = RateLimit(_REPORTS_A_MINUTE)
-        self._ask_again = self._look_again = 0.0
-        self._failures = 0
+        self._ask_again = self._look_again = self._late_again = 0.0
+        self._failures = self._late_failures = 0
 
     def arrived(
         self,
         msg: Message,
         context: zmq.Context[Any] | None = None,
-        accept: Callable[[Message], bool] = lambda msg: True,
+        accept: Accept = _all,
     ) -> Iterator[Message]:
         """Yield what is to be delivered, in order, now that a message has arrived.
 
@@ -74,22 +89,59 @@ class Watched:
         if number is None:
             yield msg
             return
+        yield from self.late(context, accept)
+        if self.holes.fill(number):
+            self.tracker.pass_gap(number, msg_id)
+            yield msg
+            return
         decision = self.tracker.decide(number, msg_id)
         if decision is Decision.DROP:
             self.counts["duplicates"] += 1
             return
         if decision is Decision.RESTART:
+            self.holes.clear()
             self.counts["restarts"] += 1
             self._report("the numbering of %r has begun again, at %d", self.name, number)
         if decision is Decision.GAP:
-            yield from self._fetch(number, context, accept)
+            if not (yield from self._fetch(number, context, accept)):
+                self._pass_over(self.tracker.last + 1, number - 1)
             self.tracker.pass_gap(number, msg_id)
         yield msg
 
+    def late(
+        self, context: zmq.Context[Any] | None = None, accept: Accept = _all
+    ) -> Iterator[Message]:
+        """Yield what was passed over, if it is time to ask for it again and the service answers.
+
+        Raises:
+            zmq.ContextTerminated: ``context`` ended meanwhile.
+        """
+        while (hole := self.holes.lowest) and time.monotonic() >= self._late_again:
+            first, last = hole
+            began = time.monotonic()
+            try:
+                for found in missing(self.name, first - 1, last + 1, self._config, context):
+                    number, msg_id = found["seq_id"], found.get("msg_id")
+                    self.holes.forget(number)
+                    if accept(found) and self.tracker.late(number, msg_id):
+                        self.counts["recovered"] += 1
+                        self.counts["missing"] -= 1
+                        yield found
+            except ValueError as error:
+                self._try_later(began)
+                self._report("messages of %r are still missing: %s; %s", self.name, error, _REMEDY)
+                return
+            self.holes.forget(last)
+            self._late_failures = 0
+
+    def _try_later(self, began: float) -> None:
+        now = time.monotonic()
+        pause = max(now - began, options.get(self._config, "replay_timeout"))
+        self._late_again = now + pause * 2 ** min(self._late_failures, _LATE_DOUBLINGS)
+        self._late_failures += 1
+
     def idle(
-        self,
-        context: zmq.Context[Any] | None = None,
-        accept: Callable[[Message], bool] = lambda msg: True,
+        self, context: zmq.Context[Any] | None = None, accept: Accept = _all
     ) -> Iterator[Message]:
         """Ask the store for its highest number, and yield what has been missed up to it.
 
@@ -98,6 +150,7 @@ class Watched:
         Raises:
             zmq.ContextTerminated: ``context`` ended meanwhile.
         """
+        yield from self.late(context, accept)
         began = time.monotonic()
         if began < self._look_again:
             return
@@ -108,18 +161,38 @@ class Watched:
             # Others wait meanwhile: a service that is away is tried less and less often.
             self._failures += 1
             self._look_again = now + (now - began) * min(2**self._failures, _RARELY)
-            self._report("cannot look for missing messages of %r: %s", self.name, error)
+            self._report(
+                "cannot look for missing messages of %r: %s; %s", self.name, error, _REMEDY
+            )
             return
         self._failures = 0
+        self.looked = True
         if last is None:
             return
+        if 0 < last < self.tracker.last:
+            self._begin_again(last)
         if self.tracker.last < 0:
             self.tracker.begin(last)
         elif last > self.tracker.last and (yield from self._fetch(last + 1, context, accept)):
             self.tracker.last = max(self.tracker.last, last)
 
+    def _begin_again(self, last: int) -> None:
+        """The store ends below what was seen: it is another one, or has lost its latest messages.
+
+        A little of it may be delivered again, rather than too little.
+        """
+        known = self.tracker.last
+        begin = 0 if known - last > RESTART_DISTANCE else max(0, last - RESTART_DISTANCE)
+        self.holes.clear()
+        self.tracker.restart(begin)
+        self.counts["restarts"] += 1
+        self._report(
+            "the store of %r ends at %d, and %d was seen: its numbering has begun again; what it"
+            " has above %d is fetched", self.name, last, known, begin,
+        )  # fmt: skip
+
     def _fetch(
-        self, before: int, context: zmq.Context[Any] | None, accept: Callable[[Message], bool]
+        self, before: int, context: zmq.Context[Any] | None, accept: Accept
     ) -> Generator[Message, None, bool]:
         """Yield what is missing below a number; return whether the service has answered."""
         after, began = self.tracker.last, time.monotonic()
@@ -129,7 +202,11 @@ class Watched:
             if began < self._ask_again:
                 raise ReplayUnavailable("the service failed a moment ago")
             for found in missing(self.name, after, before, self._config, context):
-                if accept(found) and self.tracker.recovered(found["seq_id"], found.get("msg_id")):
+                number = found["seq_id"]
+                if not accept(found):
+                    # Perhaps it is only being signed.
+                    self._pass_over(number, number)
+                elif self.tracker.recovered(number, found.get("msg_id")):
                     absent -= 1
                     self.counts["recovered"] += 1
                     yield found
@@ -144,9 +221,21 @@ class Watched:
             self.counts["missing"] += absent
             self._report(
                 "%d messages of %r between %d and %d are missing: %s",
-                absent, self.name, after, before, problem or "the store has no valid ones",
+                absent, self.name, after, before,
+                f"{problem}; they are asked for again; {_REMEDY}" if problem
+                else "the store has no valid ones",
             )  # fmt: skip
         return problem is None
+
+    def _pass_over(self, first: int, last: int) -> None:
+        """Ask for a range of numbers again, later."""
+        if self.holes.lowest is None:
+            self._late_failures = 0
+            self._try_later(time.monotonic())
+        before = self.holes.abandoned
+        self.holes.add(first, last)
+        if self.holes.abandoned > before:
+            self._report("too many gaps of %r: the oldest is given up", self.name)
 
     def _report(self, text: str, *arguments: object) -> None:
         if self._limit.allow():

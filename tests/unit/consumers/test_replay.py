@@ -18,6 +18,7 @@ class Following(Recorder):
     """Fetches what it misses of one publisher."""
 
     replay_name = "me"
+    topic = "*"
 
 
 class Raw(Following):
