@@ -217,8 +217,8 @@ _ROWS: list[Option] = [
           fallback=10.0, check=F, unit="seconds"),
         O("dead_letter_file", "JSON lines: the messages that a consumer failed on for good",
           check=S),
-        O("backlog", "fetch from datagrepper_url what was missed; --no-backlog sets it to False",
-          fallback=True, check=B),
+        O("backlog", "fetch what was missed meanwhile when a hub starts; --no-backlog sets it to "
+          "False", fallback=True, check=B),
         O("backlog_max_age", "nothing older is fetched", fallback=604800, check=I, unit="seconds"),
         O("backlog_limit", "messages that one consumer fetches at most, 0 = no limit",
           fallback=100000, check=I, unit="messages"),
@@ -273,7 +273,7 @@ _ROWS: list[Option] = [
     *_section(
         "Files and logging",
         O("config_filename", "read this file only; same as --config-filename"),
-        O("status_directory", "where consumers keep the last message they have seen"),
+        O("status_directory", "where consumers keep how far they have got"),
     ),
     *_section(
         "Signing and validation",

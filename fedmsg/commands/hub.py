@@ -59,7 +59,7 @@ class HubCommand(BaseCommand):
                 "dest": "backlog",
                 "action": "store_false",
                 "default": True,
-                "help": "do not fetch from datagrepper_url what was missed while the hub was down",
+                "help": "do not fetch what was missed while the hub was down",
             },
         ),
         (

@@ -29,7 +29,6 @@ import fedmsg.crypto
 from .. import options
 from ..exceptions import ConfigurationError, MissingDependency
 from ..replay import check_for_replay as check_for_replay
-from ..replay.tracker import seq_id_of
 from .base import Consumer
 from .message import parsed
 from .receipt import Checked, receipt_of
@@ -218,12 +217,13 @@ class FedmsgConsumer(Consumer):
         elif hasattr(message, "__json__"):
             with contextlib.suppress(AttributeError):  # of a class without room for it
                 message.checked = self
-        if not self.name_to_seq_id or receipt_of(message) is not None:
+        # What comes from a broker has a receipt; nothing of that is missed.
+        if self._recovery is None or receipt_of(message) is not None:
             return super()._consume(message)
         body = body_of(message)
-        if not isinstance(body, dict) or seq_id_of(body) is None:
+        if not self._recovery.concerns(body):
             return super()._consume(message)
-        if self._recovery is not None and self._recovery.queues:
+        if self._recovery.queues:
             return self._recovery.take(message, body)
         # No thread of ours runs.
         from .recovery import at_once

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from .. import encoding, options
+from .. import encoding, options, transports
 from .._limits import RateLimit
 from ..replay.tracker import Decision, seq_id_of
 from ..replay.watch import Watched
@@ -37,6 +37,8 @@ _log = logging.getLogger("fedmsg.consumers")
 ROOM = 10_000
 #: Pause after an error that should not be, and longest wait for a request to end, seconds.
 _PAUSE = 1.0
+#: How often a queue without a limit is looked at while it is long, seconds.
+_LOOK = 0.1
 
 Body = dict[str, Any]
 
@@ -62,6 +64,7 @@ class Recovery:
         self._consumer, self._config = consumer, config
         self._name, path = consumer.replay_name, consumer.status_filename
         self.position = Position(f"{path}.replay" if path else None, self._name)
+        self._endpoints = transports.as_list((config.get("endpoints") or {}).get(self._name))
         self._interval = options.get(config, "replay_idle_check")
         waits = (INTERVAL, self._interval, options.get(config, "replay_timeout"))
         self._tick = min(wait for wait in waits if wait)
@@ -75,9 +78,12 @@ class Recovery:
         self._limit = RateLimit()
 
     def start(self) -> None:
-        """Take messages from now on; :meth:`run` is about to run."""
-        if self.queues:
-            return
+        """Take messages from now on; :meth:`run` is about to run.  Idempotent."""
+        with self._turn:
+            if not self.queues:
+                self._start()
+
+    def _start(self) -> None:
         consumer, last = self._consumer, None
         if options.get(self._config, "backlog"):
             last = self.position.read()
@@ -96,6 +102,14 @@ class Recovery:
         return len(self._room)
 
     # -- in the thread of the hub --------------------------------------------------------------
+
+    def concerns(self, body: Any) -> bool:
+        """Whether a message that is just arriving has a number of the publisher."""
+        if not isinstance(body, dict) or seq_id_of(body) is None:
+            return False
+        origin = getattr(self._consumer.hub, "origin", None)
+        # Others may number their messages, too.
+        return not isinstance(origin, str) or not self._endpoints or origin in self._endpoints
 
     def take(self, message: Any, body: Body) -> bool | None:
         """Take a valid message that has a number; never waits, except in blocking mode.
@@ -128,6 +142,7 @@ class Recovery:
             if self._stopping:
                 return
             self._begun = True
+        self.start()
         try:
             if self.position.path is not None:
                 self._step(self._look)
@@ -230,6 +245,9 @@ class Recovery:
             message.checked, message.receipt = consumer, receipt
         with consumer._lock:
             consumer.headcount_in += 1
+        while not consumer.incoming.maxsize and consumer.incoming.qsize() >= ROOM:
+            if consumer._stopping.wait(_LOOK):  # without a limit of its own it has this one
+                break
         accepted = enqueue(consumer.incoming, message, receipt, consumer._stopping)
         if not accepted and self.position.path is None:
             consumer.incoming.put(message)  # nobody would bring it again

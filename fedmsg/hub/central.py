@@ -153,6 +153,11 @@ class Hub:
 
     # -- what consumers and producers use ------------------------------------------------------
 
+    @property
+    def origin(self) -> str | None:
+        """In a callback: the endpoint from which its message came, None if that is unknown."""
+        return self.dispatcher.origin
+
     def subscribe(self, topic: str, callback: Callable[[Any], Any]) -> None:
         """Call back with every message whose topic matches.
 

@@ -91,11 +91,13 @@ class Dispatcher:
     Attributes:
         rejected: messages dropped, counted by reason.
         received: messages that were accepted.
+        origin: the endpoint from which the burst came that is being delivered, None if unknown.
     """
 
     def __init__(self, strict: bool = False, max_size: int = 0) -> None:
         self.rejected: Counter[str] = Counter()
         self.received = 0
+        self.origin: str | None = None
         self._strict, self._max_size = strict, max_size
         self._routes: dict[Callback, Route] = {}
         self._lock = threading.Lock()
@@ -124,8 +126,14 @@ class Dispatcher:
         found = {prefix(each) for route in self._routes.values() for each in route.patterns}
         return [b""] if b"" in found else sorted(found)
 
-    def dispatch(self, burst: Iterable[Frames]) -> None:
-        """Deliver the messages of a burst; nothing in them can raise."""
+    def dispatch(self, burst: Iterable[Frames], origin: str | None = None) -> None:
+        """Deliver the messages of a burst; nothing in them can raise.
+
+        Args:
+            burst: of two frames each.
+            origin: the endpoint that they came from.
+        """
+        self.origin = origin
         accepted = self._acceptable(burst)
         self.received += len(accepted)
         for route in self._routes.values():

@@ -40,8 +40,8 @@ class _Gateway(Dispatcher):
         self._outlet = outlet
         self._reported = 0
 
-    def dispatch(self, burst: Any) -> None:
-        """Send the messages of a burst."""
+    def dispatch(self, burst: Any, origin: str | None = None) -> None:
+        """Send the messages of a burst, wherever they came from."""
         accepted = self._acceptable(burst)
         transmit = self._outlet.transmit
         for frames in accepted:

@@ -132,8 +132,8 @@ class ZmqSource(Source):
 
     def _receive(self) -> None:
         assert self._subscriber is not None
-        for _, _, burst in self._subscriber.bursts():
-            self._dispatcher.dispatch(burst)
+        for _, endpoint, burst in self._subscriber.bursts():
+            self._dispatcher.dispatch(burst, None if self._bind else endpoint)
 
     def _begin_stop(self) -> None:
         if self._subscriber is not None:

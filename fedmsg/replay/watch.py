@@ -13,7 +13,7 @@ import zmq
 from .. import options
 from .._limits import RateLimit
 from ..exceptions import ReplayUnavailable
-from .client import Config, Message, missing, newest
+from .client import WINDOW, Config, Message, missing, newest
 from .tracker import RESTART_DISTANCE, Decision, Holes, Tracker, seq_id_of
 
 __all__ = ["Watched", "check_for_replay"]
@@ -48,7 +48,8 @@ class Watched:
     Attributes:
         tracker: the decisions, and ``tracker.last``.
         holes: what is asked for again.
-        looked: whether the service has said what its highest number is.
+        looked: whether the service has said what its highest number is, and given what was
+            missing up to it.
         counts: ``recovered``, ``duplicates``, ``missing`` (numbers that the store did not have or
             that could not be asked for so far), ``restarts``.
     """
@@ -93,20 +94,48 @@ class Watched:
         if self.holes.fill(number):
             self.tracker.pass_gap(number, msg_id)
             yield msg
-            return
+        elif (yield from self._precede(number, msg_id, context, accept)):
+            yield msg
+
+    def _precede(
+        self, number: int, msg_id: Any, context: zmq.Context[Any] | None, accept: Accept
+    ) -> Generator[Message, None, bool]:
+        """Yield what is missing below a number; return whether its message is to be delivered."""
         decision = self.tracker.decide(number, msg_id)
         if decision is Decision.DROP:
             self.counts["duplicates"] += 1
-            return
+            return False
         if decision is Decision.RESTART:
             self.holes.clear()
             self.counts["restarts"] += 1
             self._report("the numbering of %r has begun again, at %d", self.name, number)
-        if decision is Decision.GAP:
+        if decision is Decision.GAP and self._is_beyond(number, context):
+            # A number is in the store before its message is on the way: this is none of its.
+            self._report("number %d is above all in the store of %r", number, self.name)
+        elif decision is Decision.GAP:
             if not (yield from self._fetch(number, context, accept)):
                 self._pass_over(self.tracker.last + 1, number - 1)
             self.tracker.pass_gap(number, msg_id)
-        yield msg
+        return True
+
+    def _is_beyond(self, number: int, context: zmq.Context[Any] | None) -> bool:
+        """Whether a number that is far above the last one is above all in the store."""
+        began = time.monotonic()
+        if number - self.tracker.last <= WINDOW or began < self._ask_again:
+            return False
+        try:
+            last = newest(self.name, self._config, context)
+        except ReplayUnavailable:
+            self._rest(began)
+            return False
+        # 0: perhaps all of them are so old that they have been deleted.
+        return last is not None and 0 < last < number
+
+    def _rest(self, began: float) -> None:
+        """Spend no more than half of the time on waiting in vain."""
+        now = time.monotonic()
+        pause = min(now - began, options.get(self._config, "replay_timeout"))
+        self._ask_again = max(self._ask_again, now + pause)
 
     def late(
         self, context: zmq.Context[Any] | None = None, accept: Accept = _all
@@ -166,15 +195,23 @@ class Watched:
             )
             return
         self._failures = 0
-        self.looked = True
+        self.looked = (yield from self._catch_up(last, context, accept)) or self.looked
+
+    def _catch_up(
+        self, last: int | None, context: zmq.Context[Any] | None, accept: Accept
+    ) -> Generator[Message, None, bool]:
+        """Yield what is missing up to the store's last number; return whether it could be had."""
         if last is None:
-            return
+            return True
         if 0 < last < self.tracker.last:
             self._begin_again(last)
         if self.tracker.last < 0:
             self.tracker.begin(last)
-        elif last > self.tracker.last and (yield from self._fetch(last + 1, context, accept)):
+        elif last > self.tracker.last:
+            if not (yield from self._fetch(last + 1, context, accept)):
+                return False
             self.tracker.last = max(self.tracker.last, last)
+        return True
 
     def _begin_again(self, last: int) -> None:
         """The store ends below what was seen: it is another one, or has lost its latest messages.
@@ -211,10 +248,8 @@ class Watched:
                     self.counts["recovered"] += 1
                     yield found
         except ReplayUnavailable as error:
-            problem, now = error, time.monotonic()
-            # No more than half of the time is spent on waiting in vain.
-            pause = min(now - began, options.get(self._config, "replay_timeout"))
-            self._ask_again = max(self._ask_again, now + pause)
+            problem = error
+            self._rest(began)
         except ValueError as error:
             problem = error
         if absent:

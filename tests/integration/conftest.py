@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chain import Chain
 from parts import Publisher
 
 #: A module of consumers, in the current directory.
@@ -72,3 +73,30 @@ def source(publisher: Callable[..., Publisher], hub_config: dict[str, Any]) -> P
     source = publisher()
     hub_config["endpoints"] = {"test": [source.endpoint]}
     return source
+
+
+@pytest.fixture
+def chain(
+    command: Any, config_file: Any, address: Any, eventually: Any, tmp_path: Path,
+    sql_store: Callable[..., Any],
+) -> Callable[..., Chain]:  # fmt: skip
+    """A function that makes the configuration of a chain, of which nothing runs."""
+    store = sql_store()
+    parts = command, config_file, address, eventually, tmp_path, store
+    return lambda **changes: Chain(*parts, **changes)
+
+
+@pytest.fixture
+def begun(chain: Callable[..., Chain], feeder: Callable[[str], Any]) -> Callable[..., Any]:
+    """A function that starts a chain with a tail or a hub which has heard a message.
+
+    It returns the chain, what sends to the relay, and the number of that message.
+    """
+
+    def start(name: str, **changes: Any) -> tuple[Chain, Any, int]:
+        made = chain(**changes)
+        made.start("replay-server")
+        made.start("relay")
+        return made, feeder(made.inbound), made.begin(name)
+
+    return start

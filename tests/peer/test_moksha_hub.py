@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from hubs import frames
-from parts import Publisher
+from parts import Publisher, stored
 
 import fedmsg
 
@@ -99,3 +99,29 @@ def test_consumers_run_unchanged(
     assert sorted(map(str, raw)) == expected
     assert sorted(set(map(str, plain))) == sorted(set(expected) - {"fail"})
     assert ["unsigned", "believed"] not in found
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_gaps_under_moksha(
+    peer_python: str, start: Callable[..., Path], publisher: Callable[..., Publisher],
+    eventually: Callable[..., Any], replay_server: Callable[..., Any], blocking: bool,
+    sql_store: Callable[..., Any], tmp_path: Path,
+) -> None:  # fmt: skip
+    """What a consumer missed is fetched there, too, and where it got to is written down."""
+    store, source = sql_store(), publisher()
+    stored(store, 9)
+    config = {
+        **replay_server(store).config, **CONFIG, "following": True, "replay_idle_check": 0.1,
+        "zmq_subscribe_endpoints": source.endpoint, "status_directory": str(tmp_path / "status"),
+        "moksha.blocking_mode": blocking, "printing": False, "raw": False, "strict": False,
+    }  # fmt: skip
+    output = start(peer_python, "moksha", **config)
+    source.joined()
+    files = tmp_path / "status"
+    eventually(lambda: any('"seq_id":9' in each.read_text() for each in files.rglob("*.replay")))
+    late = stored(store, 3, first=10)
+    source.send(frames(late[2]["topic"], json.dumps(late[2])))
+    eventually(lambda: '["seq_id", 12]' in output.read_text())
+    assert [line for line in output.read_text().splitlines() if "seq_id" in line] == [
+        f'["seq_id", {number}]' for number in (10, 11, 12)
+    ]

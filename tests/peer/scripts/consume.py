@@ -53,6 +53,16 @@ class StrictRaw(Raw):
         say("unsigned", "believed")
 
 
+class Following(FedmsgConsumer):
+    config_key = "following"
+    topic = "org.fedoraproject"
+    validate_signatures = False
+    replay_name = "me"
+
+    def consume(self, message):
+        say("seq_id", message["body"]["seq_id"])
+
+
 class Off(Printing):
     config_key = "off"
 
@@ -62,5 +72,5 @@ if sys.argv[1] == "moksha":
     import moksha.hub as hub
 else:
     import fedmsg.hub as hub
-classes = [Printing, Raw, Strict, StrictRaw, Off]
+classes = [Printing, Raw, Strict, StrictRaw, Following, Off]
 sys.exit(hub.main(json.loads(sys.argv[2]), classes, [], framework=True))

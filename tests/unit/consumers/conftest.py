@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 from archive import START, Archive, archived
 from hubs import ON, FakeHub, Gate, Recorder
 
@@ -83,3 +84,25 @@ def restart(
         return run(cls, **{**settings, **config})
 
     return start
+
+
+@pytest.fixture
+def store(sql_store: Callable[..., Any]) -> Any:
+    """An SQLite store."""
+    return sql_store()
+
+
+@pytest.fixture
+def config(replay_server: Callable[..., Any], store: Any, tmp_path: Path) -> dict[str, Any]:
+    """The configuration of a consumer that can ask for what is in the store."""
+    served = replay_server(store).config
+    return {**served, "status_directory": str(tmp_path / "status")}
+
+
+@pytest.fixture
+def hanging(zmq_context: zmq.Context[Any], address: Callable[[], str]) -> tuple[str, Any]:
+    """A replay service that takes requests and does not answer, and its socket."""
+    endpoint = address()
+    sock = zmq_context.socket(zmq.ROUTER)
+    sock.bind(endpoint)
+    return endpoint, sock
