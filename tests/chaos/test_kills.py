@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,11 @@ from stomp_parts import configuration
 
 import fedmsg.encoding
 
-pytestmark = [pytest.mark.trial, pytest.mark.timeout(300 + SECONDS)]
+pytestmark = [
+    pytest.mark.trial,
+    pytest.mark.timeout(300 + SECONDS),
+    pytest.mark.skipif("TOX_ENV_NAME" in os.environ, reason="runs on one Python, for its length"),
+]
 Start = Callable[..., Any]
 
 

@@ -17,6 +17,7 @@ from chaos_parts import LOGGING
 from parts import publish, relayed, settings
 from proxy import FaultProxy
 
+pytestmark = pytest.mark.trial
 Start = Callable[..., Any]
 #: Enough, at 10 kB each, to fill the buffers of the kernel and a small queue.
 MANY = 2000

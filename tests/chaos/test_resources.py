@@ -22,6 +22,7 @@ from fedmsg.consumers import retry
 from fedmsg.exceptions import StoreError
 from fedmsg.hub.central import Hub
 
+pytestmark = pytest.mark.trial
 Start = Callable[..., Any]
 
 
@@ -189,8 +190,8 @@ def test_descriptors_run_out(
 
 @pytest.mark.parametrize(("days", "reason"), [(-30, "CRL not yet valid"), (400, "CRL expired")])
 def test_clock_jumps(
-    pki: Pki, clock: Any, make_context: Start, listener: Start, address: Start, days: int, reason: str,
-    eventually: Start, caplog: pytest.LogCaptureFixture,
+    pki: Pki, clock: Any, make_context: Start, listener: Start, address: Start, days: int,
+    reason: str, eventually: Start, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """While the clock is outside of a certificate's time nothing is believed; then all again."""
     endpoint = address()
