@@ -104,8 +104,8 @@ def test_consumers_run_unchanged(
 @pytest.mark.parametrize("blocking", [False, True])
 def test_gaps_under_moksha(
     peer_python: str, start: Callable[..., Path], publisher: Callable[..., Publisher],
-    eventually: Callable[..., Any], replay_server: Callable[..., Any], blocking: bool,
-    sql_store: Callable[..., Any], tmp_path: Path,
+    eventually: Callable[..., Any], sql_store: Callable[..., Any], blocking: bool,
+    replay_server: Callable[..., Any], tmp_path: Path,
 ) -> None:  # fmt: skip
     """What a consumer missed is fetched there, too, and where it got to is written down."""
     store, source = sql_store(), publisher()

@@ -93,8 +93,11 @@ def store(sql_store: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def config(replay_server: Callable[..., Any], store: Any, tmp_path: Path) -> dict[str, Any]:
-    """The configuration of a consumer that can ask for what is in the store."""
+def config(store: Any, replay_server: Callable[..., Any], tmp_path: Path) -> dict[str, Any]:
+    """The configuration of a consumer that can ask for what is in the store.
+
+    The server is closed before the store: its thread would open another connection.
+    """
     served = replay_server(store).config
     return {**served, "status_directory": str(tmp_path / "status")}
 

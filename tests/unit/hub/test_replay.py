@@ -60,7 +60,7 @@ def test_others_do_not_wait(
 
 def test_several_publishers(
     make: Callable[..., Any], publisher: Callable[..., Publisher], eventually: Any,
-    replay_server: Callable[..., Any], sql_store: Callable[..., Any],
+    sql_store: Callable[..., Any], replay_server: Callable[..., Any],
 ) -> None:  # fmt: skip
     """Each numbers its own messages: those of the one that is not watched pass as they come."""
     store = sql_store()

@@ -31,7 +31,7 @@ def store(sql_store):
 
 
 @pytest.fixture
-def away(replay_server, store, address, eventually):
+def away(store, replay_server, address):
     """A function that returns a Watched behind a gap, whose server has come too late for it."""
 
     def make(messages, last=1, timeout=0.05):
@@ -104,7 +104,7 @@ def test_pauses_double(address, caplog):
     assert watched.holes.lowest == (2, 4)
 
 
-def test_refused_once_and_then_signed(replay_server, store):
+def test_refused_once_and_then_signed(store, replay_server):
     """What was only being signed when it was fetched is asked for again, once."""
     messages = stored(store, 4)
     watched = Watched("me", replay_server(store).config, last=1)
@@ -117,7 +117,7 @@ def test_refused_once_and_then_signed(replay_server, store):
     assert (watched.holes.lowest, list(watched.late())) == (None, [])
 
 
-def test_service_whose_store_fails(replay_server, store, monkeypatch):
+def test_service_whose_store_fails(store, replay_server, monkeypatch):
     """It is as if it was away: nothing is given up."""
     messages = stored(store, 5)
     server = replay_server(store)
@@ -160,7 +160,7 @@ def test_restart_forgets_holes(store, away):
     assert watched.holes.lowest is None
 
 
-def test_store_that_ends_below(replay_server, store, caplog):
+def test_store_that_ends_below(store, replay_server, caplog):
     """A small step back: what may be new is fetched.  A large one: all of it."""
     stored(store, 3)
     config = replay_server(store).config
@@ -172,7 +172,7 @@ def test_store_that_ends_below(replay_server, store, caplog):
     assert f"ends at 3, and {last} was seen" in caplog.text
 
 
-def test_number_above_all(replay_server, store, caplog):
+def test_number_above_all(store, replay_server, caplog):
     """It is none of the store's: its message is delivered, and changes nothing."""
     messages = stored(store, 5)
     watched = Watched("me", replay_server(store).config, last=1)
@@ -184,7 +184,7 @@ def test_number_above_all(replay_server, store, caplog):
     assert (list(watched.idle()), watched.counts) == ([], {"recovered": 3})
 
 
-def test_empty_store(replay_server, store):
+def test_empty_store(store, replay_server):
     """Nothing is concluded from it: old messages may be deleted."""
     watched = Watched("me", replay_server(store).config, last=500)
     assert list(watched.idle()) == []
