@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 #: How long a trial kills, seconds.
 SECONDS = float(os.environ.get("FEDMSG_TRIAL_SECONDS", "10"))
 #: Longest wait for what has been killed to work again, seconds.
-PATIENCE = 60.0
+PATIENCE = 120.0
 PUBLISHERS = 2
 #: Messages a second, of all publishers together.
 RATE = 500

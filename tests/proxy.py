@@ -39,7 +39,7 @@ class FaultProxy(SlowLink):
 
     def half_open(self) -> None:
         """Break the connections for who made them; the target sees nothing, and nobody reads."""
-        for near, far in zip(self._sockets[::2], self._sockets[1::2], strict=True):
+        for near, far in zip(self._sockets[::2], self._sockets[1::2], strict=False):
             self._dead.add(far)
             with contextlib.suppress(OSError):
                 near.shutdown(socket.SHUT_RDWR)

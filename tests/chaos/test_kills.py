@@ -11,6 +11,7 @@ import pytest
 from brokers import KEPT, RabbitMQ
 from chaos_parts import (
     LOGGING,
+    PATIENCE,
     RECORDING,
     SECONDS,
     Daemon,
@@ -26,7 +27,7 @@ import fedmsg.encoding
 
 pytestmark = [
     pytest.mark.trial,
-    pytest.mark.timeout(300 + SECONDS),
+    pytest.mark.timeout(600 + SECONDS),
     pytest.mark.skipif("TOX_ENV_NAME" in os.environ, reason="runs on one Python, for its length"),
 ]
 Start = Callable[..., Any]
@@ -50,7 +51,7 @@ def join(context: Any, ready: Callable[[], bool], wait: Start) -> None:
         context.publish(topic="probe", msg={}, modname="trial")
         return ready()
 
-    wait(heard, "the subscriptions", 40)
+    wait(heard, "the subscriptions", PATIENCE)
 
 
 def test_without_replay(
@@ -107,7 +108,7 @@ def test_durable_queue(
 
     kill_at_random(ledger, {"broker": broker, "hub": hub.restart}, eventually, seed=2)
     said = finish(ledger, eventually)
-    eventually(lambda: not ledger.lost("hub"), "the rest", 60)
+    eventually(lambda: not ledger.lost("hub"), "the rest", PATIENCE)
     assert ledger.lost("hub") == [], ledger.statement()
     assert all(not any(each.values()) for each in said)
 
@@ -134,4 +135,4 @@ def test_with_replay(
     kills = {name: daemon.restart for name, daemon in daemons.items()}
     kill_at_random(ledger, kills, eventually, seed=3)
     finish(ledger, eventually)
-    eventually(lambda: not ledger.lost("hub"), "the rest", 60)
+    eventually(lambda: not ledger.lost("hub"), "the rest", PATIENCE)

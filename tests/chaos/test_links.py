@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import threading
@@ -135,6 +136,12 @@ def test_half_open_connection(
     assert "too slow" in caplog.text
 
 
+def stand_still(process: Any) -> None:
+    """Stop a process, and return when it has stopped."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+
+
 def test_subscriber_stands_still(
     command: Start, config_file: Start, bound: Start, listener: Start, eventually: Start
 ) -> None:
@@ -150,7 +157,7 @@ def test_subscriber_stands_still(
 
     eventually(shows)
     joined(context, healthy, eventually)
-    tail.process.send_signal(signal.SIGSTOP)
+    stand_still(tail.process)
     publish(context, names(MANY))
     assert healthy.topics(MANY) == names(MANY)
     tail.process.send_signal(signal.SIGCONT)
@@ -170,7 +177,7 @@ def test_relay_stands_still(
     relay = command("fedmsg-relay", f"--config-filename={config_file(**config)}")
     context, listening = make_context(**config), listener(*config["endpoints"]["relay_outbound"])
     joined(context, listening, eventually)
-    relay.process.send_signal(signal.SIGSTOP)
+    stand_still(relay.process)
     publish(context, names(MANY))
     assert listening.is_idle()
     relay.process.send_signal(signal.SIGCONT)
