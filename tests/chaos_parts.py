@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
-
 HERE = Path(__file__).parent
 #: How long a trial kills, seconds.
 SECONDS = float(os.environ.get("FEDMSG_TRIAL_SECONDS", "10"))
@@ -243,9 +241,3 @@ def finish(ledger: Ledger, wait: Callable[..., Any]) -> list[dict[str, int]]:
     wait(lambda: ledger.beyond(last), "the last messages", PATIENCE)
     print(ledger.statement())
     return said
-
-
-def need(condition: bool, what: str) -> None:
-    """Skip where something is not there, and fail under CI."""
-    if not condition:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
