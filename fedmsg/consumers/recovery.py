@@ -64,7 +64,10 @@ class Recovery:
         self._consumer, self._config = consumer, config
         self._name, path = consumer.replay_name, consumer.status_filename
         self.position = Position(f"{path}.replay" if path else None, self._name)
-        self._endpoints = transports.as_list((config.get("endpoints") or {}).get(self._name))
+        named = transports.as_list((config.get("endpoints") or {}).get(self._name))
+        heard = [each.strip() for each in (config.get("zmq_subscribe_endpoints") or "").split(",")]
+        #: Empty: it is not known where this publisher's messages come from.
+        self._endpoints = [each for each in named if each in heard]
         self._interval = options.get(config, "replay_idle_check")
         waits = (INTERVAL, self._interval, options.get(config, "replay_timeout"))
         self._tick = min(wait for wait in waits if wait)
@@ -73,8 +76,10 @@ class Recovery:
         self._turn = threading.RLock()
         self._current: tuple[Any, Body] | None = None
         self._accepted: tuple[Any, Body] | None = None
-        self._begun = self._stopping = self.queues = False
-        self._heard, self.left, self._left_until = time.monotonic(), 0, -1
+        self._begun = self._stopping = self._ended = self.queues = False
+        self._heard, self.left = time.monotonic(), 0
+        #: The store is to be asked for its last number.
+        self._due = self.position.path is not None
         self._limit = RateLimit()
 
     def start(self) -> None:
@@ -126,7 +131,7 @@ class Recovery:
                 self._changed.notify()
                 return None
             self.left += 1
-            self._left_until = max(self._left_until, seq_id_of(body) or 0)
+            self._due = True
         if self._limit.allow():
             _log.warning(
                 "%s is slower than its messages come: %d were left to the store of %s so far, and"
@@ -144,7 +149,7 @@ class Recovery:
             self._begun = True
         self.start()
         try:
-            if self.position.path is not None:
+            if self._due:
                 self._step(self._look)
             while not self._stopping:
                 self._step(self._next)
@@ -178,10 +183,8 @@ class Recovery:
 
     def _silence(self) -> None:
         silent = time.monotonic() - self._heard
-        behind = self._left_until > self._watched.tracker.last
-        unknown = self.position.path is not None and not self._watched.looked
-        if behind or unknown or (self._interval and silent >= self._interval):
-            self._heard, self._left_until = time.monotonic(), -1
+        if self._due or (self._interval and silent >= self._interval):
+            self._heard = time.monotonic()
             self._look()
         else:
             with self._turn:
@@ -190,8 +193,11 @@ class Recovery:
 
     def _look(self) -> None:
         """Ask the store for its last number, and for what is missing up to it."""
+        self._due = False
         with self._turn:
+            self._watched.looked = False
             self._pass_on(self._watched.idle(self._context, self._accepts))
+        self._due = self._due or not self._watched.looked
 
     def _arrived(self, message: Any, body: Body) -> bool | None:
         self._heard = time.monotonic()
@@ -260,12 +266,19 @@ class Recovery:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        if self.queues and not end_context(self._context, _PAUSE):
-            _log.error("a request to the replay service of %s does not end", self._name)
+        self._end_requests()
         return self._begun
+
+    def _end_requests(self) -> None:
+        with self._changed:
+            first, self._ended = self.queues and not self._ended, self.queues
+        # Not by two threads at once.
+        if first and not end_context(self._context, _PAUSE):
+            _log.error("a request to the replay service of %s does not end", self._name)
 
     def _finish(self) -> None:
         """See to what still waits, and end the workers."""
+        self._end_requests()
         with self._changed:
             waiting = [each for each in (self._current, *self._room) if each is not None]
             self._room.clear()

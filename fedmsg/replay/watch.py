@@ -195,7 +195,10 @@ class Watched:
             )
             return
         self._failures = 0
-        self.looked = (yield from self._catch_up(last, context, accept)) or self.looked
+        if (yield from self._catch_up(last, context, accept)):
+            self.looked = True
+        else:
+            self._look_again = time.monotonic() + options.get(self._config, "replay_timeout")
 
     def _catch_up(
         self, last: int | None, context: zmq.Context[Any] | None, accept: Accept

@@ -107,7 +107,10 @@ def test_numbers_of_others(
     """A number counts only on a message that came from the publisher's own endpoint, if known."""
     endpoints = {"me": ["tcp://127.0.0.1:1"], "you": ["tcp://127.0.0.1:2"]}
     messages = stored(store, 3)
-    consumer = run(Following, **{**config, "endpoints": endpoints})
+    heard = "tcp://127.0.0.1:1, tcp://127.0.0.1:2"
+    consumer = run(
+        Following, **{**config, "endpoints": endpoints, "zmq_subscribe_endpoints": heard}
+    )
     eventually(lambda: watching(consumer))
     hub: Any = consumer.hub
     hub.origin = "tcp://127.0.0.1:2"
@@ -117,6 +120,19 @@ def test_numbers_of_others(
     eventually(lambda: len(consumer.got) == 6)
     assert sorted(got(consumer)) == [1, 2, 2, 2, 3, 900]
     assert consumer.name_to_seq_id == {"me": 3}
+
+
+def test_endpoint_that_is_not_known(
+    run: Callable[..., Any], config: Any, store: Any, eventually: Any
+) -> None:
+    """Spelled differently where the hub listens: all numbers are taken for the publisher's."""
+    endpoints = {"me": ["tcp://localhost:1"]}
+    changes = {"endpoints": endpoints, "zmq_subscribe_endpoints": "tcp://[::1]:1"}
+    consumer = run(Following, **{**config, **changes})
+    eventually(lambda: watching(consumer))
+    consumer.hub.origin = "tcp://[::1]:1"
+    deliver(consumer, stored(store, 3)[2])
+    eventually(lambda: got(consumer) == [1, 2, 3])
 
 
 def test_messages_without_number(run: Callable[..., Any], config: Any, eventually: Any) -> None:

@@ -84,6 +84,25 @@ def test_full_room(
     assert consumer.dropped == 0
 
 
+def test_full_room_while_the_service_is_away(
+    run: Callable[..., Any], config: Any, store: Any, eventually: Any, gate: Gate, address: Any,
+    replay_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """What was left to the store comes when the service does, though nothing else arrives."""
+    monkeypatch.setattr(recovery, "ROOM", 5)
+    endpoint = address()
+    changes = {"replay_endpoints": {"me": endpoint}, "replay_timeout": 0.3}
+    consumer = run(Following, queue_limit=5, **{**config, "status_directory": None, **changes})
+    consumer.act = gate
+    deliver(consumer, *stored(store, 100))
+    assert consumer._recovery.left >= 80
+    gate.open()
+    eventually(lambda: consumer._recovery._watched._failures > 0)
+    eventually(lambda: _bindable(replay_server, store, endpoint))
+    eventually(lambda: len(consumer.got) >= 100)
+    assert sorted(got(consumer)) == list(range(1, 101))
+
+
 def test_queue_without_a_limit(
     run: Callable[..., Any], config: Any, store: Any, eventually: Any, gate: Gate,
     monkeypatch: pytest.MonkeyPatch,
