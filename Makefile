@@ -12,6 +12,7 @@ TOX_ENVS ?= py310,py312,py313,stomp8
 FEDMSG_TRIAL_SECONDS ?= 10
 SOAK_SECONDS ?= 600
 FUZZ_EXECUTIONS ?= 10000000
+SOAK_OUTPUT ?= docs/performance/soak.txt
 export FEDMSG_TRIAL_SECONDS
 
 # Served by them in tests/integration/test_frameworks.py, on this Python only.
@@ -52,7 +53,7 @@ help:
 	@echo "make test          the whole suite; PYTEST_ARGS=... are passed on"
 	@echo "make test-pythons  the suite on $(TOX_ENVS); what is not installed is skipped"
 	@echo "make peer          install fedmsg 1.1.7 beside, for the tests of interoperation"
-	@echo "make soak          the trials, $(SOAK_SECONDS) seconds each"
+	@echo "make soak          the trials, $(SOAK_SECONDS) seconds each; writes $(SOAK_OUTPUT)"
 	@echo "make fuzz          every parser of foreign bytes, $(FUZZ_EXECUTIONS) hostile inputs"
 	@echo "make bench         the comparisons in benchmarks/"
 	@echo "make lint types docs man dist format clean"
@@ -135,10 +136,12 @@ dist: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-# A trial may take a minute more than it lasts.
+# A trial may take a minute more than it lasts.  What it says of itself (-rP) is recorded.
 soak: $(VENV)/.installed
-	FEDMSG_TRIAL_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m trial \
-	--timeout=$$(($(SOAK_SECONDS) + 60)) $(PYTEST_ARGS)
+	@mkdir -p $(dir $(SOAK_OUTPUT))
+	FEDMSG_TRIAL_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m trial -rP --durations=0 \
+	--show-capture=stdout --timeout=$$(($(SOAK_SECONDS) + 60)) $(PYTEST_ARGS) > $(SOAK_OUTPUT) 2>&1; \
+	status=$$?; tail -n 1 $(SOAK_OUTPUT); exit $$status
 
 fuzz: $(VENV)/.installed
 	PYTHONPATH=tests $(BIN)/python -W ignore -m fuzz --executions=$(FUZZ_EXECUTIONS) $(FUZZ_ARGS)

@@ -260,7 +260,7 @@ class Tailing:
 
     def __init__(self, owner: Tail, topic: str, passive: bool, blocking: bool = True) -> None:
         self._owner, self._topic, self._passive = owner, topic, passive
-        self._blocking = blocking
+        self._blocking, self._ended = blocking, False
         self.subscriber: Subscriber | StompSubscriber | None = None
         self._generator: Any = None
 
@@ -278,6 +278,8 @@ class Tailing:
         accept = owner._accepter()
         try:
             self.subscriber = subscriber = self._subscribe(context)
+            if self._ended:  # meanwhile; without endpoints no socket would tell
+                subscriber.stop()
         except zmq.ZMQError:
             if owner.context is None:  # destroyed meanwhile, by another thread
                 return
@@ -330,6 +332,7 @@ class Tailing:
 
     def end(self) -> None:
         """Make the generator stop, whichever thread iterates it."""
+        self._ended = True
         if self.subscriber is not None:
             self.subscriber.stop()
         generator = self._generator()

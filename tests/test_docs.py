@@ -107,3 +107,12 @@ def test_examples_of_the_readme_compile() -> None:
     assert len(blocks) == 2
     for block in blocks:
         compile("\n".join(line[4:] for line in block.splitlines()), "README.rst", "exec")
+
+
+def test_guarantees_are_shown() -> None:
+    """Every test that the table of losses names exists."""
+    named = re.findall(r"``([\w/]+)::(test_\w+)``", (DOCS / "guarantees.rst").read_text())
+    assert len(named) > 30
+    for module, name in named:
+        text = (ROOT / "tests" / f"{module}.py").read_text()
+        assert f"def {name}(" in text, f"{module}::{name}"

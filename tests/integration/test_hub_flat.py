@@ -18,6 +18,7 @@ from fedmsg.hub.central import Hub
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc"),
     pytest.mark.timeout(240),
+    pytest.mark.trial,
 ]
 
 MIB = 1 << 20

@@ -66,3 +66,24 @@ def test_destroy_while_it_opens_sockets(make_context, address):
         listening = Listening(context.tail_messages())
         context.destroy()
         assert listening.over() == []
+
+
+def test_destroy_while_it_begins_without_endpoints(make_context, monkeypatch):
+    """There is no socket whose context ends, and the generator ends all the same."""
+    from fedmsg.transports import subscriber
+
+    context = make_context(**settings(mute=True, endpoints={}))
+    original = subscriber.Subscriber.__init__
+
+    def destroyed_meanwhile(self, *arguments, **keywords):
+        original(self, *arguments, **keywords)
+        other = threading.Thread(target=context.destroy)
+        other.start()
+        other.join(20)
+        assert not other.is_alive()
+
+    monkeypatch.setattr(subscriber.Subscriber, "__init__", destroyed_meanwhile)
+    listening = threading.Thread(target=list, args=(context.tail_messages(),), daemon=True)
+    listening.start()
+    listening.join(20)
+    assert not listening.is_alive()
