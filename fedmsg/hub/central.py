@@ -262,9 +262,13 @@ class Hub:
 
     def _is_own_thread(self, thread: threading.Thread) -> bool:
         """Whether the end of the hub has to wait for the end of this thread."""
-        return self._links.is_thread(thread) or thread in self._stoppers or any(
-            thread in getattr(each, "_threads", ()) or thread is getattr(each, "_thread", None)
-            for each in [*self.consumers, *self.producers, *self._stopped]
+        return (
+            self._links.is_thread(thread)
+            or thread in self._stoppers
+            or any(
+                thread in getattr(each, "_threads", ()) or thread is getattr(each, "_thread", None)
+                for each in [*self.consumers, *self.producers, *self._stopped]
+            )
         )
 
     def _begin_close(self) -> None:
