@@ -38,7 +38,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def __getattr__(name: str) -> Any:
     """Applications reach these from here as well; not every one pays for them."""
-    if name in ("aio", "crypto", "replay", "testing"):
+    if name in ("aio", "crypto", "meta", "replay", "testing"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

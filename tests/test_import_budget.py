@@ -34,7 +34,7 @@ def test_import_leaves_expensive_modules_alone() -> None:
 
 def test_import_makes_the_parts_reachable() -> None:
     """After a bare import the modules that applications use are attributes."""
-    names = ("core", "config", "encoding", "crypto", "utils", "replay")
+    names = ("core", "config", "encoding", "crypto", "utils", "replay", "meta")
     code = f"import fedmsg; {', '.join(f'fedmsg.{name}' for name in names)}"
     assert {f"fedmsg.{name}" for name in names} <= loaded(code)
 

@@ -181,10 +181,10 @@ class FedmsgConsumer(Consumer):
         url = str(self.datagrepper_url)
         return backlog.pages(url, then, now, wanted, self._stopping, self.log)
 
-    def _end_of_backlog(self, message: Any = None) -> None:
+    def _end_of_backlog(self, msg_id: str | None = None) -> None:
         if self._seen is None or self._status is None or self._status.only is None:
             return
-        self._seen.done(id_of(message))
+        self._seen.done(msg_id)
         if self._seen.caught_up:
             self._status.only = None
 
@@ -196,8 +196,7 @@ class FedmsgConsumer(Consumer):
     def post_consume(self, message: Any) -> None:
         """Say that it has been."""
         if self._status is not None:
-            self._status.end(message)
-            self._end_of_backlog(message)
+            self._end_of_backlog(self._status.end(message))
 
     # -- arrival -------------------------------------------------------------------------------
 
@@ -250,7 +249,7 @@ class FedmsgConsumer(Consumer):
             try:
                 self.validate(message)
             except BaseException:
-                self._end_of_backlog(message)
+                self._end_of_backlog(id_of(message))
                 raise
         return self._seen is None or self._seen.take(id_of(message))
 

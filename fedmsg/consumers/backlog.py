@@ -17,6 +17,8 @@ from typing import Any
 import requests
 
 from .. import encoding, options
+from .._bounded import bounded
+from .._limits import RateLimit
 from ..crypto.utils import fix_datagrepper_message
 from .message import BusMessage
 from .status import Record, Seen, parse
@@ -65,10 +67,15 @@ def pages(
     package: Any = sys.modules[__package__]
     with package.requests.Session() as session:
         number = count = 1
+        most: int | None = None
         while number <= count and not stopping.is_set():
             page = download.page(number, session, stopping, log)
-            count = page["pages"]
-            log.info("backlog: page %d of %d from %s", number, count, url)
+            # The span is fixed: little can be added to it, and no page before the last is empty.
+            most = 2 * page["pages"] + 10 if most is None else most
+            count = min(page["pages"], most)
+            log.info("backlog: page %d of %d from %s", number, page["pages"], url)
+            if page["pages"] > most or (number < count and not page["raw_messages"]):
+                raise BacklogError(f"{url} has no end: page {number} of {page['pages']}")
             for message in page["raw_messages"]:
                 if download.then == then or not _is_before(message, then):
                     yield message
@@ -143,8 +150,9 @@ def _page(
     pause = FIRST_PAUSE
     for left in range(_ATTEMPTS - 1, -1, -1):
         try:
-            return _fetch(session, url, query)
-        except (requests.RequestException, ValueError, RecursionError) as error:
+            # The time-outs of requests are for each packet.
+            return bounded(lambda: _fetch(session, url, query), _LONGEST)
+        except (requests.RequestException, TimeoutError, ValueError, RecursionError) as error:
             status = getattr(getattr(error, "response", None), "status_code", None) or 500
             final = 400 <= status < 500 and status not in (408, 429)
             if final or not left or stopping.wait(pause):
@@ -218,6 +226,7 @@ class Backlog:
         self._consumer, self._seen, self._modified = consumer, seen, modified
         self._log, self._config = consumer.log, consumer.hub.config
         self._matches = matcher(consumer)
+        self._limit = RateLimit(60)
 
     def fill(self, text: str) -> None:
         """Queue what was missed; whatever goes wrong is logged.
@@ -268,7 +277,8 @@ class Backlog:
     def _is_wanted(self, message: Any, record: Record) -> bool:
         topic = message.get("topic") if isinstance(message, dict) else None
         if not isinstance(topic, str) or not isinstance(message.get("msg_id"), (str, type(None))):
-            self._log.warning("backlog: what is no message is dropped: %.200r", message)
+            if self._limit.allow():
+                self._log.warning("backlog: what is no message is dropped: %.200r", message)
             return False
         if not self._matches(topic):
             return False

@@ -12,7 +12,7 @@ import time
 from .. import encoding
 from .._limits import RateLimit
 from .receipt import Receipt
-from .status import replace_file
+from .status import LARGEST, replace_file
 
 _log = logging.getLogger("fedmsg.consumers")
 
@@ -101,7 +101,7 @@ class Position:
             return None
         try:
             with open(self.path, encoding="utf-8") as file:
-                found = encoding.loads(file.read())
+                found = encoding.loads(file.read(LARGEST))
             name, number = found["name"], found["seq_id"]
             if name == self._name and type(number) is int and number >= 0:
                 return number

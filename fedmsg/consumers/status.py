@@ -18,6 +18,8 @@ from .values import body_of, id_of
 
 _log = logging.getLogger("fedmsg.consumers")
 
+#: Of a file of ours, so much is read at most, characters.
+LARGEST = 64 * 2**20
 #: Ids of live messages that are remembered while a backlog may bring them again.
 _MOST_IDS = 10_000
 
@@ -57,7 +59,8 @@ class StatusFile:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         self.path, self.lock = path, threading.Lock()
         self.only: Callable[[Any], bool] | None = None
-        self._begun: dict[int, Any] = {}
+        #: id() -> a message in work, and its msg_id.
+        self._begun: dict[int, tuple[Any, str | None]] = {}
         self._written: tuple[int, str] | None = None
         self._limit = RateLimit()
 
@@ -66,22 +69,27 @@ class StatusFile:
         if self.only is not None and not self.only(message):
             return
         with self.lock:
-            self._begun[id(message)] = message
+            self._begun[id(message)] = message, id_of(message)
             self._write_oldest()
 
-    def end(self, message: Any) -> None:
-        """Record that it has been."""
-        if self.only is not None and not self.only(message):
-            return
+    def end(self, message: Any) -> str | None:
+        """Record that it has been, and return its ``msg_id``.
+
+        That is what it was in the beginning, for the consumer may have changed the message.
+        """
+        begun, msg_id = self._begun.get(id(message), (None, id_of(message)))
+        if begun is None and self.only is not None and not self.only(message):
+            return msg_id
         with self.lock:
             self._begun.pop(id(message), None)
             if self._begun:
                 self._write_oldest()
             else:
                 self._write(message, "post")
+        return msg_id
 
     def _write_oldest(self) -> None:
-        oldest = next(iter(self._begun.values()))
+        oldest, _ = next(iter(self._begun.values()))
         if self._written != (id(oldest), "pre"):
             self._write(oldest, "pre")
 
@@ -97,11 +105,13 @@ class StatusFile:
     def read(self) -> tuple[str, float]:
         """Return the text and the time of the last change, seconds since the epoch.
 
+        Of a file that is larger than it can be, the beginning, which is not JSON.
+
         Raises:
             OSError: there is none, or it cannot be read.
         """
         with open(self.path, encoding="utf-8", errors="replace") as file:
-            return file.read(), os.fstat(file.fileno()).st_mtime
+            return file.read(LARGEST), os.fstat(file.fileno()).st_mtime
 
 
 def replace_file(path: str, text: str, sync: bool = False) -> None:

@@ -92,5 +92,5 @@ def shown(message: Any) -> str:
     """Return the id and the text of a message for a log, cut off."""
     try:
         return f"{id_of(message)}: {message!r}"[:_SHOWN]
-    except Exception as error:  # noqa: BLE001  an object of somebody else's, in an error path
+    except BaseException as error:  # noqa: BLE001  an object of somebody else's, in an error path
         return f"<a message whose repr fails: {error!r}>"

@@ -192,7 +192,7 @@ class StompSource(Source):
         message.receipt = receipt
         try:
             result = callback(message)
-        except Exception:
+        except BaseException:  # SystemExit too: this is not the receiver's thread to end
             _log.exception("%r failed on a message on %a", callback, delivery.topic[:200])
             result = False
         if receipt.abandoned:

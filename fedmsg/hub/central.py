@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import encoding, options
 from ..consumers.values import topics_of
-from ..exceptions import FedmsgError, NoEndpointAvailable
+from ..exceptions import ConfigurationError, FedmsgError, NoEndpointAvailable
 from . import discovery, moksha
 from .dispatch import Dispatcher
 from .ending import Ending
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .websocket import WebSocketServer
 
 _log = logging.getLogger("moksha.hub")
+
+#: So long, and for half of what is left at most, the next part waits for a ``stop``, seconds.
+_STOP_SECONDS = 5.0
 
 
 class Hub:
@@ -73,6 +76,7 @@ class Hub:
         self._changing = threading.RLock()
         self._end = Ending(self._begin_close, self._finish_close, self._is_own_thread)
         self._stopped: list[Any] = []
+        self._stoppers: list[threading.Thread] = []
         self._deadline = 0.0
         self._links = Links(self.config, self.dispatcher, self.topics)
         self._websocket: WebSocketServer | None = None
@@ -116,9 +120,23 @@ class Hub:
             _log.info("%s is not initialized", _name(cls))
             return
         topics = topics_of(consumer)
+        self._check_status_file(consumer)
         self.consumers.append(consumer)
         for topic in topics:
             self.topics[topic].append(getattr(consumer, "_consume", None))
+
+    def _check_status_file(self, consumer: Any) -> None:
+        """Refuse a consumer that would overwrite how far another one has got.
+
+        Raises:
+            ConfigurationError: both have a class of the same name.
+        """
+        path = getattr(consumer, "status_filename", None)
+        if path and any(getattr(each, "status_filename", None) == path for each in self.consumers):
+            raise ConfigurationError(
+                f"another consumer keeps its status in {path}, because its class has the same name;"
+                " rename one of them, or run it in a hub with another status_directory"
+            )
 
     def _undo(self, before: list[Any]) -> None:
         """Deliver nothing to a consumer that subscribed and then failed."""
@@ -244,9 +262,13 @@ class Hub:
 
     def _is_own_thread(self, thread: threading.Thread) -> bool:
         """Whether the end of the hub has to wait for the end of this thread."""
-        return self._links.is_thread(thread) or any(
-            thread in getattr(each, "_threads", ()) or thread is getattr(each, "_thread", None)
-            for each in [*self.consumers, *self.producers, *self._stopped]
+        return (
+            self._links.is_thread(thread)
+            or thread in self._stoppers
+            or any(
+                thread in getattr(each, "_threads", ()) or thread is getattr(each, "_thread", None)
+                for each in [*self.consumers, *self.producers, *self._stopped]
+            )
         )
 
     def _begin_close(self) -> None:
@@ -264,11 +286,26 @@ class Hub:
             parts = [*self.producers, *self.consumers]
             self._stopped += parts
             self.producers, self.consumers = [], []
+        # A part whose thread this is must see so: it would wait for the end of another one.
+        own = self._is_own_thread(threading.current_thread())
         for each in parts:
-            try:
-                each.stop()
-            except Exception:
-                _log.exception("%r could not be stopped", each)
+            if own:
+                _stop(each)
+            else:
+                self._stop_within(each)
+
+    def _stop_within(self, part: Any) -> None:
+        """Stop a part in a thread, for it may never return."""
+        name = f"fedmsg-stop-{_name(type(part))}"
+        thread = threading.Thread(target=_stop, args=(part,), name=name, daemon=True)
+        self._stoppers.append(thread)  # first: it may close the hub
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads
+            self._stoppers.remove(thread)
+            _stop(part)
+            return
+        thread.join(max(0.0, min(_STOP_SECONDS, (self._deadline - time.monotonic()) / 2)))
 
     def _finish_close(self) -> None:
         for each in self._stopped:
@@ -276,6 +313,12 @@ class Hub:
             left = wait(self._deadline) if wait is not None else 0
             if left:
                 _log.error("%s did not finish: %d messages were left", _name(type(each)), left)
+        # They may wait for this very thread, if it is that of a part.
+        own = self._is_own_thread(threading.current_thread())
+        for thread in [] if own else self._stoppers:
+            thread.join(max(0.0, self._deadline - time.monotonic()))
+            if thread.is_alive():
+                _log.error("%s does not return; the hub ends without it", thread.name)
         self._links.close(self._deadline, self._linger)
 
 
@@ -291,6 +334,13 @@ class _Failed:
             "exceptions": 1, "jsonify": True, "backlog": None, "headcount_in": 0,
             "headcount_out": 0, "times": [],
         }  # fmt: skip
+
+
+def _stop(part: Any) -> None:
+    try:
+        part.stop()
+    except BaseException:  # SystemExit too: the others have to be stopped
+        _log.exception("%r could not be stopped", part)
 
 
 def _name(cls: Any) -> str:

@@ -57,6 +57,7 @@ class _Gateway(Dispatcher):
             "headcount_in": new, "headcount_out": new, "times": [], "received_total": total,
             "dropped_total": sum(self.rejected.values()),
             "overflows_total": self._outlet.overflows,
+            "accept_failures_total": self._outlet.accept_failures,
         }  # fmt: skip
 
 

@@ -146,6 +146,8 @@ class Links:
         for reason, count in rejected.items():
             yield "fedmsg_messages_dropped_total", count, reason
         yield "fedmsg_overflows_total", sum(each.overflows for each in self._out)
+        failures = [getattr(each, "accept_failures", 0) for each in self._out]
+        yield "fedmsg_accept_failures_total", sum(failures)
         unconfirmed = [getattr(each, "unconfirmed", 0) for each in self._out]
         yield "fedmsg_unconfirmed_messages", sum(unconfirmed)
 

@@ -97,8 +97,10 @@ class MonitoringProducer(PollingProducer):
 def _record(part: Any) -> Any:
     """Return what a consumer or producer says of itself, and if it fails to, that."""
     try:
-        return part.__json__()
-    except Exception as error:
+        record = part.__json__()
+        encoding.dumps(record)  # or one plug-in would silence the whole report
+        return record
+    except (Exception, SystemExit) as error:
         _log.exception("%r gives no monitoring record", part)
         return {
             "name": type(part).__name__, "module": type(part).__module__, "initialized": False,

@@ -53,6 +53,7 @@ class _Record:
             "sent_total": counts.sent,
             "dropped_total": counts.dropped,
             "overflows_total": counts.overflows,
+            "accept_failures_total": self._forwarder.accept_failures,
         }
 
 

@@ -39,6 +39,9 @@ SERIES: dict[str, Series] = {
     "fedmsg_overflows_total": Series(
         "counter", "Occasions at which a subscriber's full queue made messages disappear"
     ),
+    "fedmsg_accept_failures_total": Series(
+        "counter", "Attempts to accept a connection that failed, mostly for want of descriptors"
+    ),
     "fedmsg_validations_total": Series("counter", "Checks of signatures", ("verdict",)),
     "fedmsg_queue_depth": Series("gauge", "Messages that wait", ("queue",)),
     "fedmsg_reconnects_total": Series(
@@ -128,6 +131,7 @@ def of_forwarder(forwarder: Any) -> Iterator[Sample]:
     yield Sample("fedmsg_messages_received_total", counts.received, ("zmq",))
     yield Sample("fedmsg_messages_sent_total", counts.sent)
     yield Sample("fedmsg_overflows_total", counts.overflows)
+    yield Sample("fedmsg_accept_failures_total", forwarder.accept_failures)
     yield Sample("fedmsg_queue_depth", forwarder.pending, ("forwarder",))
     yield from dropped(forwarder.dropped_by)
 
@@ -143,6 +147,7 @@ def of_gateway(dispatcher: Any, outlet: Any, source: Any) -> Iterator[Sample]:
     yield Sample("fedmsg_messages_received_total", dispatcher.received, ("zmq",))
     yield Sample("fedmsg_messages_sent_total", dispatcher.received)
     yield Sample("fedmsg_overflows_total", outlet.overflows)
+    yield Sample("fedmsg_accept_failures_total", outlet.accept_failures)
     yield Sample("fedmsg_reconnects_total", source.reconnects, ("zmq",))
     yield from dropped(dispatcher.rejected)
 

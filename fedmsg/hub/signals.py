@@ -19,10 +19,14 @@ def stopping(stop: Callable[[], Any]) -> Iterator[None]:
 
     It is called in a thread of its own: the main thread may hold the very lock that it takes, as
     that of an event that it waits for.  A second signal has its default effect, which ends the
-    process.
+    process.  In a child, which a consumer has forked, the first one has: it does not stop the hub.
     """
+    owner = os.getpid()
 
-    def handle(number: int, _frame: Any) -> None:
+    def handle(number: int, frame: Any) -> None:
+        if os.getpid() != owner:
+            again(number, frame)
+            return
         for each in before:
             signal.signal(each, again)
         # Not threading.Thread, whose start takes locks as well.
@@ -53,5 +57,6 @@ def notify(state: str) -> None:
     import socket
 
     address = "\0" + path[1:] if path.startswith("@") else path
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
+    # Around all of it: there may be no descriptor left, and a daemon ends in order all the same.
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.sendto(state.encode(), address)

@@ -81,6 +81,8 @@ def _ask(
     except zmq.ContextTerminated:
         raise
     except zmq.ZMQError as error:
+        if error.errno == zmq.ETERM:  # pyzmq says it thus when a socket is made
+            raise zmq.ContextTerminated from error
         raise _cannot_connect(error) from error
     finally:
         if context is None:

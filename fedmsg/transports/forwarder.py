@@ -19,6 +19,7 @@ import zmq
 
 from ..exceptions import NoEndpointAvailable
 from . import addresses
+from .accepting import AcceptMonitor
 from .outlet import Outlet
 from .zeromq import SocketOptions
 
@@ -67,6 +68,7 @@ class Forwarder:
         self._control: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
         self._remote: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
         self._thread = threading.Thread(target=self._run, name="fedmsg-forwarder", daemon=True)
+        self._monitor: AcceptMonitor | None = None
         self._moved = 0
         self._proxied = 0
         self.dropped_by: Counter[str] = Counter()
@@ -96,6 +98,7 @@ class Forwarder:
                     raise NoEndpointAvailable(
                         f"cannot listen on {target} (relay_inbound): {error}"
                     ) from error
+            self._monitor = AcceptMonitor(self._context, self._sub, "relay_inbound")
             self._out.open()
             self._control.bind("inproc://control")
             self._remote.connect("inproc://control")
@@ -118,6 +121,12 @@ class Forwarder:
             self._ask_proxy()
         total, dropped = self._proxied + self._moved, sum(self.dropped_by.copy().values())
         return Counts(total, total - dropped, self._out.overflows, dropped)
+
+    @property
+    def accept_failures(self) -> int:
+        """Attempts to accept a publisher or subscriber that failed."""
+        inbound = self._monitor.failures if self._monitor is not None else 0
+        return inbound + self._out.accept_failures
 
     @property
     def pending(self) -> int:

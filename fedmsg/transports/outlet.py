@@ -9,6 +9,7 @@ from typing import Any
 import zmq
 
 from . import addresses
+from .accepting import AcceptMonitor
 from .zeromq import _NOBLOCK, ZmqPublisher
 
 #: The option is a C int.
@@ -26,6 +27,7 @@ class Outlet(ZmqPublisher):
     """
 
     _kind = zmq.PUB
+    _monitor: AcceptMonitor | None = None
 
     def open(self) -> None:
         """Bind.
@@ -44,6 +46,12 @@ class Outlet(ZmqPublisher):
             if addresses.is_taken(addresses.parse(target)):
                 raise zmq.ZMQError(errno.EADDRINUSE)
             sock.bind(target)
+        self._monitor = AcceptMonitor(self._context, sock, self.name)
+
+    @property
+    def accept_failures(self) -> int:
+        """Attempts to accept a subscriber that failed: see :class:`AcceptMonitor`."""
+        return self._monitor.failures if self._monitor is not None else 0
 
     @property
     def raw_send(self) -> Callable[..., Any]:

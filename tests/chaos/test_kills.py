@@ -111,28 +111,3 @@ def test_durable_queue(
     eventually(lambda: not ledger.lost("hub"), "the rest", PATIENCE)
     assert ledger.lost("hub") == [], ledger.statement()
     assert all(not any(each.values()) for each in said)
-
-
-def test_with_replay(
-    command: Start, config_file: Start, bus: dict[str, Any], tmp_path: Path, address: Start,
-    make_context: Start, publishing: Start, eventually: Start,
-) -> None:  # fmt: skip
-    """Relay, hub and the server of the store are killed: every message is consumed."""
-    pytest.importorskip("sqlalchemy")
-    bus = {
-        **bus, "persistent_store": f"sqlite:///{tmp_path}/store.db", "replay_idle_check": 0.5,
-        "replay_endpoints": {"relay_outbound": address()}, "status_directory": str(tmp_path),
-    }  # fmt: skip
-    path = f"--config-filename={config_file(**bus)}"
-    daemons = {
-        "relay": Daemon(command, "fedmsg-relay", path),
-        "hub": Daemon(command, "fedmsg-hub", RECORDING, path),
-        "store": Daemon(command, "fedmsg-replay-server", path),
-    }
-    tape = Tape(Path(bus["recording"]))
-    join(make_context(**bus), lambda: bool(tape.read()), eventually)
-    ledger = Ledger(publishing(bus), {"hub": tape.read})
-    kills = {name: daemon.restart for name, daemon in daemons.items()}
-    kill_at_random(ledger, kills, eventually, seed=3)
-    finish(ledger, eventually)
-    eventually(lambda: not ledger.lost("hub"), "the rest", PATIENCE)

@@ -173,6 +173,7 @@ def test_descriptors_run_out(
     crowd = [subscriber(f"tcp://127.0.0.1:{number}") for _ in range(2 * LIMIT)]
     descriptors = f"/proc/{gateway.process.pid}/fd"
     eventually(lambda: len(os.listdir(descriptors)) == LIMIT, "the last descriptor")
+    gateway.says("'gateway' cannot accept a connection: Too many open files")
     for n in range(500):
         source.send([b"%d" % n, b"{}"])
     assert [first.receive()[0] for _ in range(500)] == [b"%d" % n for n in range(500)]

@@ -12,7 +12,7 @@ from parts import Publisher
 
 #: A module of consumers, in the current directory.
 MODULE = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
 import fedmsg
 from fedmsg.consumers import FedmsgConsumer
 from fedmsg.consumers.relay import RelayConsumer
@@ -48,6 +48,30 @@ class Failing(Printing):
 
     def __init__(self, hub):
         raise OSError("no database")
+
+class Forking(Printing):
+    config_key = "printing"
+
+    def consume(self, message):
+        near, far = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(far, b"x")
+            time.sleep(30)  # noqa: sleep
+            os._exit(0)
+        os.read(near, 1)  # before that Python forgets signals
+        os.kill(child, signal.SIGTERM)
+        print("the child ended by", os.waitpid(child, 0)[1], flush=True)
+
+class Greedy(Printing):
+    config_key = "printing"
+
+    def consume(self, message):
+        try:
+            while True:
+                os.open(os.devnull, os.O_RDONLY)
+        except OSError:
+            super().consume(message)
 
 class Heading(RelayConsumer):
     def consume(self, msg):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -177,8 +179,6 @@ def test_ready_when_connected(
     hub: Start, source: Publisher, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """systemd hears READY=1, then STOPPING=1."""
-    import socket
-
     path = str(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
@@ -189,3 +189,32 @@ def test_ready_when_connected(
         running.process.terminate()
         assert listener.recv(100) == b"STOPPING=1"
         assert running.wait() == 0
+
+
+def test_signal_ends_a_child_of_a_consumer(hub: Start, source: Publisher) -> None:
+    """One that was forked, as by multiprocessing: it does not take the signal for a hub's."""
+    running = hub("Forking")
+    source.joined()
+    source.send(message("one"))
+    running.says("the child ended by 15")
+    assert running.stop() == 0
+
+
+def test_end_without_descriptors(
+    hub: Start, source: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd cannot be told, and what is queued is consumed all the same."""
+    path = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(path)
+        listener.settimeout(20)
+        running = hub("Greedy")
+        assert listener.recv(100) == b"READY=1"
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (60, 60))
+        source.joined()
+        source.send(*(message(n) for n in range(100)))
+        running.says("got 0")
+        assert running.stop() == 0
+    got = [line for line in running.stdout.splitlines() if line.startswith("got")]
+    assert (got, running.stderr.count("Errno")) == ([f"got {n}" for n in range(len(got))], 0)

@@ -148,6 +148,18 @@ def test_live_messages_do_not_move_the_status_past_the_backlog(
     eventually(lambda: status_of(path) == (10, "post"))
 
 
+def test_changed_messages_do_not_hold_the_status(
+    restart: Run, archive: Archive, eventually: Wait, path: Path
+) -> None:
+    """A consumer may do to a message what it wants, even take its id away."""
+    archive.messages = [archived(n) for n in range(3)]
+    consumer = restart()
+    consumer.act = lambda message: message["body"].pop("msg_id")
+    eventually(lambda: consumer._status.only is None)
+    consumer.take([live(10)])
+    eventually(lambda: status_of(path) == (10, "post"))
+
+
 def test_invalid_messages_do_not_hold_the_status(
     restart: Run, archive: Archive, eventually: Wait, path: Path
 ) -> None:

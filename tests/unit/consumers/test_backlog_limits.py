@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
+import socket
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from archive import START, Archive, archived, live, status_of
 from hubs import Gate, numbers
+
+from fedmsg.consumers import backlog
 
 Run = Callable[..., Any]
 Wait = Callable[..., Any]
@@ -109,3 +116,103 @@ def test_stop_ends_it(restart: Run, archive: Archive, eventually: Wait, path: Pa
     eventually(lambda: not consumer._threads._running[-1].is_alive())
     assert (archive.pages(), consumer._seen.filled) == ([1], False)
     consumer._stopping.clear()
+
+
+@pytest.mark.parametrize("per_page", [100, 0])
+def test_pages_without_end(
+    restart: Run, archive: Archive, eventually: Wait, caplog: Any, per_page: int
+) -> None:
+    """Their number grows with every answer, or they are empty: given up; what came is consumed."""
+
+    def answer(query: dict[str, list[str]]) -> tuple[int, str]:
+        archive.queries.append(query)
+        page = int(query["page"][0])
+        found = [archived(100 * page + n, topic="other") for n in range(per_page)]
+        pages = page + 1 if per_page else 10**9
+        return 200, json.dumps(
+            {"pages": pages, "raw_messages": [archived(page), *found][:per_page]}
+        )
+
+    archive.answer = answer  # type: ignore[method-assign]
+    consumer = restart()
+    eventually(lambda: "the backlog is not complete" in caplog.text)
+    assert f"{archive.url} has no end" in caplog.text
+    asked = len(archive.queries)
+    assert 1 <= asked < 100
+    eventually(lambda: numbers(consumer) == list(range(1, asked) if per_page else []))
+
+
+def test_slow_drip(
+    restart: Run, eventually: Wait, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of which one byte comes after the other is given up, although some always come."""
+    monkeypatch.setattr(backlog, "_LONGEST", 0.3)
+    monkeypatch.setattr(backlog, "_ATTEMPTS", 2)
+    stop, threads = threading.Event(), []
+
+    def drip(near: socket.socket) -> None:
+        with near, contextlib.suppress(OSError):
+            near.recv(65536)
+            near.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
+            while not stop.wait(0.02):
+                near.sendall(b" ")
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threads.append(threading.Thread(target=drip, args=(listener.accept()[0],)))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threads.append(threading.Thread(target=serve))
+        threads[-1].start()
+        restart(datagrepper_url=f"http://127.0.0.1:{listener.getsockname()[1]}/raw")
+        try:
+            eventually(lambda: "the backlog is not complete" in caplog.text)
+            assert "no answer within 0.3 s" in caplog.text
+        finally:
+            stop.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            for each in threads:
+                each.join(20)
+
+
+def test_redirects_out_of_http(restart: Run, eventually: Wait, caplog: Any, tmp_path: Path) -> None:
+    """A file is not read."""
+    (tmp_path / "page").write_text('{"pages": 1, "raw_messages": []}')
+
+    class Handler(BaseHTTPRequestHandler):
+        """Sends everybody there."""
+
+        def do_GET(self) -> None:
+            """Redirect."""
+            self.send_response(302)
+            self.send_header("Location", f"file://{tmp_path}/page")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        restart(datagrepper_url=f"http://127.0.0.1:{server.server_address[1]}/raw")
+        try:
+            eventually(lambda: "the backlog is not complete" in caplog.text)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert "No connection adapters were found for 'file://" in caplog.text
+
+
+def test_reports_of_what_is_no_message_are_bounded(
+    restart: Run, archive: Archive, eventually: Wait, caplog: Any
+) -> None:
+    """A page may be full of it."""
+    archive.answer = lambda query: (  # type: ignore[method-assign]
+        200, json.dumps({"pages": 1, "raw_messages": [1] * 10_000})
+    )  # fmt: skip
+    consumer = restart()
+    eventually(lambda: consumer._seen.filled)
+    assert caplog.text.count("what is no message is dropped") == 60

@@ -14,7 +14,7 @@ import pytest
 from hubs import ON, FakeHub, Recorder, numbered, raising
 
 from fedmsg.consumers import current_proc
-from fedmsg.consumers.status import Record, Seen, StatusFile, parse
+from fedmsg.consumers.status import LARGEST, Record, Seen, StatusFile, parse
 from fedmsg.exceptions import MissingDependency
 
 Run = Callable[..., Any]
@@ -197,3 +197,14 @@ def test_fast_path(run: Run) -> None:
     with mock.patch("fedmsg.consumers.id_of", side_effect=AssertionError):
         deliver(consumer)
     assert (consumer._status, consumer._seen, len(consumer.got)) == (None, None, 1)
+
+
+def test_huge_file(tmp_path: Path) -> None:
+    """It is not read whole: it is none of ours."""
+    status = StatusFile(str(tmp_path / "status"))
+    with open(status.path, "wb") as file:
+        file.truncate(10 * LARGEST)
+    text, _ = status.read()
+    assert len(text) == LARGEST
+    with pytest.raises(ValueError):
+        parse(text, 1.0)

@@ -218,3 +218,17 @@ def test_full_queue_holds_the_broker_up(hub: Make, eventually: Callable[..., Any
     feeding.join(20)
     consumer.go.set()
     eventually(lambda: [each.answers for each in deliveries] == [["ack"], ["ack"], [], []])
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1)])
+def test_receivers_are_isolated(hub: Make, error: BaseException) -> None:
+    """What one raises is a failure of the message, and does not end the receiving."""
+    source, _ = hub()
+
+    def fail(_message: Any) -> None:
+        raise error
+
+    source._topics["t"].append(fail)
+    delivery = Delivery()
+    source._deliver(delivery)
+    assert delivery.answers == ["nack"]

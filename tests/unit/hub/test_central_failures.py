@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
-from hubs import EMPTY, Recorder, numbered_one, numbers, raising
+from hubs import EMPTY, Gate, Recorder, numbered_one, numbers, raising
 
 from fedmsg.exceptions import ConfigurationError, FedmsgError, NoEndpointAvailable
 from fedmsg.hub.central import Hub
@@ -141,3 +142,42 @@ def test_outbound_port_in_use(make: Make, address: Wait, zmq_context: zmq.Contex
     zmq_context.socket(zmq.PUB).bind(endpoint)
     with pytest.raises(zmq.ZMQError, match="in use"):
         make(zmq_publish_endpoints=endpoint)
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_stop_that_fails_or_hangs(
+    bus: Wait, gate: Gate, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    """The other consumers are stopped, what they have is consumed, and the hub ends."""
+
+    class Exits(Recorder):
+        """Its end is one."""
+
+        def stop(self) -> None:
+            super().stop()
+            raise SystemExit(1)
+
+    class Hangs(Recorder):
+        """Its end has none."""
+
+        def stop(self) -> None:
+            gate()
+            super().stop()
+
+    bad = [Exits, Hangs]
+    hub, source = bus(*([*bad, Recorder] if place == "first" else [Recorder, *bad]), stop_timeout=2)
+    [good] = [each for each in hub.consumers if type(each) is Recorder]
+    source.send(numbered_one(1))
+    hub.close()
+    assert good._threads._running and not any(each.is_alive() for each in good._threads._running)
+    assert "Exits object" in caplog.text and "could not be stopped" in caplog.text
+    assert "fedmsg-stop-Hangs does not return" in caplog.text
+    assert "Recorder did not finish" not in caplog.text
+
+
+def test_two_consumers_with_one_status_file(make: Make, tmp_path: Path) -> None:
+    """Each would overwrite how far the other has got: refused, unless nothing is kept."""
+    namesake = type("Recorder", (Recorder,), {})
+    assert len(make(Recorder, namesake).consumers) == 2
+    with pytest.raises(FedmsgError, match="keeps its status in .*; rename one of them"):
+        make(Recorder, namesake, status_directory=str(tmp_path))

@@ -95,6 +95,16 @@ def test_route_without_patterns_wants_nothing() -> None:
         assert route.select([frames("a", "{}")]) == []
 
 
+def test_pattern_that_utf8_cannot_express() -> None:
+    """An error for who asks, and for nobody else."""
+    dispatcher, receiver = Dispatcher(), Receiver()
+    dispatcher.subscribe("a", receiver)
+    for each in (receiver, Receiver()):
+        with pytest.raises(UnicodeEncodeError):
+            dispatcher.subscribe("\ud800", each)
+    assert (dispatcher.prefixes(), dispatcher.callbacks()) == ([b"a"], [receiver])
+
+
 def test_old_form_of_one_frame() -> None:
     """Topic and body with a NUL between them."""
     dispatcher, receiver = Dispatcher(), Receiver()

@@ -80,6 +80,36 @@ def test_monitoring_sends_the_documented_json(
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("record", [{"topic": object()}, SystemExit(1)])
+def test_monitoring_of_a_part_that_has_no_record(
+    address: Callable[[], str], zmq_context: zmq.Context[Any], eventually: Callable[..., Any],
+    record: Any,
+) -> None:  # fmt: skip
+    """The others are reported, and it as an error."""
+
+    class Odd:
+        """A plug-in of somebody else."""
+
+        def __json__(self) -> Any:
+            if isinstance(record, dict):
+                return record
+            raise record
+
+    endpoint = address()
+    owner = Hub(**{"moksha.monitoring.socket": endpoint})
+    producer = MonitoringProducer(owner)
+    owner.producers, owner.consumers = [producer], [Odd()]
+    sub = zmq_context.socket(zmq.SUB)
+    sub.setsockopt(zmq.SUBSCRIBE, b"")
+    sub.connect(endpoint)
+    eventually(lambda: producer.poll() or sub.poll(10))
+    report = json.loads(sub.recv())
+    producer.stop()
+    assert [each["name"] for each in report["producers"]] == ["MonitoringProducer"]
+    [odd] = report["consumers"]
+    assert (odd["name"], odd["initialized"], odd["exceptions"]) == ("Odd", False, 1)
+
+
 @pytest.mark.parametrize("mode", ["770", 0o770])
 def test_monitoring_mode_is_octal(tmp_path: Path, mode: str | int) -> None:
     """A text such as '770', or the number itself."""

@@ -219,3 +219,22 @@ def test_library_is_quiet(
             raw.recv(1000)
     connect()
     assert (caplog.messages, capfd.readouterr().err) == ([], "")
+
+
+@pytest.mark.parametrize("topic", [websocket.SUBSCRIBE, "\ud800"])
+def test_text_that_utf8_cannot_express(
+    serve: Callable[..., Served], eventually: Callable[..., Any], caplog: Any, topic: str
+) -> None:
+    """It is refused: the connection stays, and others can subscribe and go."""
+    hub, _, connect = serve(**{"moksha.livesocket.websocket.client2server": True})
+    hub.send_message = lambda topic, message: topic.encode()  # as the real one does
+    hostile, other = connect(), connect()
+    hostile.send(json.dumps({"topic": topic, "body": "\ud800"}))
+    ask(hostile, "t", hub, eventually)
+    ask(other, "", hub, eventually)
+    hub.receive("t", "1")
+    assert [json.loads(each.recv(timeout=20))["body"] for each in (hostile, other)] == [1, 1]
+    hostile.close()
+    other.close()
+    eventually(lambda: hub._dispatcher.callbacks() == [])
+    assert "asks what cannot be done" in caplog.text

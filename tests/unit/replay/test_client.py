@@ -178,3 +178,21 @@ def test_names_of_the_package():
     assert all(hasattr(fedmsg.replay, name) for name in fedmsg.replay.__all__)
     with pytest.raises(AttributeError, match="nonsense"):
         _ = fedmsg.replay.nonsense
+
+
+def test_context_that_has_ended(address):
+    """It is said as such, and not as a service that cannot be reached."""
+    context = zmq.Context()
+    keeping = context.socket(zmq.PUB)
+    ending = threading.Thread(target=context.term)
+    ending.start()
+    with pytest.raises(zmq.ContextTerminated):
+        while True:
+            keeping.poll(10, zmq.POLLIN)
+    config = settings(replay_endpoints={"me": address()})
+    try:
+        with pytest.raises(zmq.ContextTerminated):
+            next(get_replay("me", {"last": True}, config, context))
+    finally:
+        keeping.close()
+        ending.join(20)
