@@ -49,9 +49,13 @@ class Route:
         self._take = owner.take if getattr(owner, "takes_batches", False) is True else None
 
     def add(self, pattern: str) -> None:
-        """Match one more pattern."""
+        """Match one more pattern.
+
+        Raises:
+            UnicodeEncodeError: UTF-8 cannot express it; nothing is changed.
+        """
+        self._prefixes = (*self._prefixes, prefix(pattern))
         self.patterns.append(pattern)
-        self._prefixes = tuple(prefix(each) for each in self.patterns)
 
     def select(self, burst: list[Frames]) -> list[Frames]:
         """Return the messages of a burst that this receiver wants."""
@@ -104,13 +108,16 @@ class Dispatcher:
         self._limit = RateLimit(60)
 
     def subscribe(self, pattern: str, callback: Callback) -> None:
-        """Deliver what matches a pattern to a receiver, too."""
+        """Deliver what matches a pattern to a receiver, too.
+
+        Raises:
+            UnicodeEncodeError: UTF-8 cannot express the pattern; nothing is changed.
+        """
         with self._lock:
-            if callback not in self._routes:
-                # A copy: bursts are dispatched in another thread.
-                route = Route(callback, self._strict, self._reject)
-                self._routes = {**self._routes, callback: route}
-            self._routes[callback].add(pattern)
+            route = self._routes.get(callback) or Route(callback, self._strict, self._reject)
+            route.add(pattern)
+            # A copy: bursts are dispatched in another thread.
+            self._routes = {**self._routes, callback: route}
 
     def unsubscribe(self, callback: Callback) -> None:
         """Deliver nothing to a receiver any more."""

@@ -129,8 +129,8 @@ class WebSocketServer:
         except Exception as error:  # noqa: BLE001  however a client goes, the others stay
             _log.debug("a websocket client went: %s", error)
         finally:
-            self.hub.unsubscribe(client.deliver)
             sender.cancel()
+            self.hub.unsubscribe(client.deliver)
 
     def complain(self, text: str, *arguments: Any) -> None:
         """Log what a client did, at a bounded rate."""
@@ -172,20 +172,20 @@ class _Client:
         try:
             asked = json.loads(text)
             topic, body = asked["topic"], asked["body"]
+            if topic == SUBSCRIBE:
+                self._subscribe(body)
+            elif isinstance(topic, str):
+                self._server.publish(topic, body)
+        # A topic may have half of a character in it, which UTF-8 has not: a ValueError.
         except (ValueError, TypeError, KeyError, RecursionError):
             self._server.complain("a websocket client sent what is no request: %a", text[:200])
-            return
-        if topic == SUBSCRIBE:
-            self._subscribe(body)
-        elif isinstance(topic, str):
-            self._server.publish(topic, body)
 
     def _subscribe(self, pattern: Any) -> None:
         if not isinstance(pattern, str) or len(self._patterns) >= _MOST_PATTERNS:
             self._server.complain("a websocket client cannot subscribe to %a", str(pattern)[:200])
         elif pattern not in self._patterns:
-            self._patterns.add(pattern)
             self._server.hub.subscribe(pattern, self.deliver)
+            self._patterns.add(pattern)
 
     def deliver(self, message: BusMessage) -> None:
         """Have one message sent; called in the hub's thread."""
