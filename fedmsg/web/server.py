@@ -66,10 +66,11 @@ class _Connection(H11Protocol):
         super().connection_made(transport)
         self.since = time.monotonic()
         self._timer = self.loop.call_later(_SILENT, self._end_if_silent)
-        if len(self.connections) > _MOST_CONNECTIONS:
-            others: Any = self.connections
-            oldest = min((each for each in others if each.is_silent), key=lambda each: each.since)
-            oldest.transport.abort()
+        every: Any = self.connections
+        present = [each for each in every if not each.transport.is_closing()]
+        if len(present) > _MOST_CONNECTIONS:
+            silent = (each for each in present if each.is_silent)
+            min(silent, key=lambda each: each.since).transport.abort()
 
     @property
     def is_silent(self) -> bool:
