@@ -107,7 +107,7 @@ def main() -> int:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fedmsg-demo-") as folder, ExitStack() as running:
         received = os.path.join(folder, "received")
-        running.enter_context(process([command("fedmsg-relay")], quiet=True))
+        relay = running.enter_context(process([command("fedmsg-relay")], quiet=True))
         running.enter_context(process(part("subscriber", received)))
         if not joined(received):
             print("demo: the subscriber received nothing; is another relay using port 2001 or"
@@ -120,6 +120,10 @@ def main() -> int:
             time.sleep(0.05)
         arrived = read_ids(received)
         duplicates = count_lines(received) - len(arrived)
+        if relay.poll() is not None:
+            print("demo: its relay has ended, and another one was used: end what uses port 2001 or"
+                  " 4001", file=sys.stderr)  # fmt: skip
+            return 1
     seconds = time.monotonic() - begin
     same = sent == arrived and not duplicates
     paint(

@@ -43,12 +43,14 @@ class Archive:
         messages: what it has.
         queries: the parameters of every request.
         failures: what it answers instead, first to last: a status, or the text of a page.
+        reason: the text of the status.
     """
 
     def __init__(self) -> None:
         self.messages: list[Any] = []
         self.queries: list[dict[str, list[str]]] = []
         self.failures: list[int | str] = []
+        self.reason = ""
         archive = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -57,7 +59,7 @@ class Archive:
             def do_GET(self) -> None:
                 """Answer a query."""
                 status, text = archive.answer(parse_qs(urlsplit(self.path).query))
-                self.send_response(status)
+                self.send_response(status, archive.reason or None)
                 self.end_headers()
                 self.wfile.write(text.encode())
 

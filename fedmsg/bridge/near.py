@@ -12,6 +12,7 @@ import zmq
 
 from .. import options
 from .._limits import RateLimit
+from .._visible import one_line
 from ..exceptions import ReplayUnavailable
 from ..replay import client
 from ..replay.tracker import seq_id_of
@@ -147,4 +148,4 @@ class Followed:
         self._pause = min(max(_PAUSE, self._pause * 2), _LONGEST_PAUSE)
         self._ask_again = self._look_at = time.monotonic() + self._pause
         if self._limit.allow():
-            _log.warning("cannot fetch what is missing of %r: %s", self.name, error)
+            _log.warning("cannot fetch what is missing of %r: %s", self.name, one_line(error))

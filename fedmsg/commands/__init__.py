@@ -14,6 +14,7 @@ from logging.config import dictConfig
 from typing import Any
 
 import fedmsg.config
+from fedmsg._visible import without_control
 from fedmsg.exceptions import FedmsgError, MissingEndpoints
 from fedmsg.transports import as_list
 
@@ -168,7 +169,8 @@ def guarded(function: Callable[[], int | None]) -> int | None:
         if extra is None:
             raise
         text = f"{error}: install this package with its extra {extra!r}"
-    print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
+    # A server, a broker or a file may have shaped it.
+    print(f"{os.path.basename(sys.argv[0])}: {without_control(text)}", file=sys.stderr)
     return 1
 
 

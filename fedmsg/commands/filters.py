@@ -33,13 +33,20 @@ def number_above_zero(text: str) -> int:
 
 
 class TopicFilter:
-    """Tells whether a topic is wanted: first ``--exclude``, then ``--include``."""
+    """Tells whether a topic is wanted: first ``--exclude``, then ``--include``.
+
+    They see the beginning of a topic that is too long to be one: the default of ``--include`` takes
+    sixty times the size of a topic as memory.
+    """
+
+    _LONGEST = 65536
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._exclude = re.compile(config["exclusive_regexp"])
         self._include = re.compile(config["inclusive_regexp"])
 
     def __call__(self, topic: str) -> bool:
+        topic = topic[: self._LONGEST]
         return not self._exclude.search(topic) and bool(self._include.search(topic))
 
 

@@ -20,6 +20,9 @@ Render = Callable[[dict[str, Any]], "str | None"]
 _log = logging.getLogger("fedmsg.commands")
 #: What a cow says at most, characters; cowsay is slow.
 _COWSAY_LENGTH = 2000
+#: A longer message is on one line with ``--pretty``, too, characters: pprint writes what is nested
+#: anew for each level, which takes minutes for some that are allowed.
+_PRETTY_LENGTH = 50_000
 _cowless = RateLimit()
 
 
@@ -47,7 +50,7 @@ def choose(config: Mapping[str, Any]) -> Render:
         return lambda message: _record("\n" + show(_readable(config, without_credentials(message))))
     if config.get("pretty"):
         return lambda message: _record(
-            "\n" + pprint.pformat(_readable(config, without_credentials(message)))
+            "\n" + _pretty(_readable(config, without_credentials(message)))
         )
     if config.get("json"):
         return encoding.dumps
@@ -80,6 +83,11 @@ def _readable(config: Mapping[str, Any], message: dict[str, Any]) -> dict[str, A
         return {**message, "timestamp": time.ctime(message["timestamp"])}
     except (TypeError, ValueError, OverflowError, OSError):
         return message
+
+
+def _pretty(message: dict[str, Any]) -> str:
+    text = repr(message)
+    return text if len(text) > _PRETTY_LENGTH else pprint.pformat(message)
 
 
 def _query(message: dict[str, Any], query: str) -> str:

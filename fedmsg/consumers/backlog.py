@@ -19,6 +19,7 @@ import requests
 from .. import encoding, options
 from .._bounded import bounded
 from .._limits import RateLimit
+from .._visible import one_line
 from ..crypto.utils import fix_datagrepper_message
 from .message import BusMessage
 from .status import Record, Seen, parse
@@ -156,8 +157,9 @@ def _page(
             status = getattr(getattr(error, "response", None), "status_code", None) or 500
             final = 400 <= status < 500 and status not in (408, 429)
             if final or not left or stopping.wait(pause):
-                raise BacklogError(str(error)) from error
-            log.warning("backlog: %s; trying again in %g s", error, pause)
+                # Not from it: a server has shaped its text, and tracebacks show texts as they are.
+                raise BacklogError(one_line(error)) from None
+            log.warning("backlog: %s; trying again in %g s", one_line(error), pause)
             pause *= 2
     raise AssertionError("unreachable")
 
@@ -237,7 +239,7 @@ class Backlog:
         try:
             record = parse(text, self._modified)
         except (ValueError, RecursionError) as error:
-            self._log.info("the status file is not JSON: %s", text[:5000])
+            self._log.info("the status file is not JSON: %s", one_line(text, 5000))
             self._log.error("the status file is not JSON", exc_info=error)
             record = Record(None, self._modified, True)
         try:
@@ -285,10 +287,10 @@ class Backlog:
         if record.msg_id is None or message.get("msg_id") != record.msg_id:
             return True
         if record.done:
-            self._log.warning("backlog: %s has been consumed already", record.msg_id)
+            self._log.warning("backlog: %s has been consumed already", one_line(record.msg_id))
             return False
         if self._consumer.skip_last_message:
-            self._log.info("backlog: %s is skipped (skip_last_message)", record.msg_id)
+            self._log.info("backlog: %s is skipped (skip_last_message)", one_line(record.msg_id))
             return False
         return True
 

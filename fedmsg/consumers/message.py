@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import envelope
+from .._visible import without_control
 
 
 class BusMessage:
@@ -39,7 +40,7 @@ class BusMessage:
         return self.__json__().get(key, default)
 
     def __repr__(self) -> str:
-        return f"<ZMQMessage; topic: {self.topic}, body: {self.body}>"
+        return without_control(f"<ZMQMessage; topic: {self.topic}, body: {self.body}>", keep="")
 
 
 def parsed(text: str) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from .._visible import one_line
+
 
 class Plugin:
     """Has a hub to send through, and perhaps a database.
@@ -24,7 +26,7 @@ class Plugin:
         try:
             self.hub.send_message(topic, message)
         except Exception as error:
-            self.log.error("Cannot send message on %s: %s", topic, error)
+            self.log.error("Cannot send message on %s: %s", one_line(topic), one_line(error))
 
     def stop(self) -> None:
         """Close the hub and the database session; also after a constructor that returned early."""

@@ -128,7 +128,9 @@ def replace_file(path: str, text: str, sync: bool = False) -> None:
     """
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)  # left by a crash; or a link, laid for us to follow
+        with open(temporary, "x", encoding="utf-8") as file:
             file.write(text)
             if sync:
                 file.flush()

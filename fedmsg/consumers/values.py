@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .._visible import one_line
 from .message import parsed
 
 #: Of a message that failed, so many characters are logged.
@@ -91,6 +92,6 @@ def id_of(message: Any) -> str | None:
 def shown(message: Any) -> str:
     """Return the id and the text of a message for a log, cut off."""
     try:
-        return f"{id_of(message)}: {message!r}"[:_SHOWN]
+        return one_line(f"{id_of(message)}: {message!r}", _SHOWN)
     except BaseException as error:  # noqa: BLE001  an object of somebody else's, in an error path
         return f"<a message whose repr fails: {error!r}>"

@@ -14,6 +14,7 @@ from typing import Any
 
 from .._bounded import bounded
 from .._limits import RateLimit
+from .._visible import one_line
 from . import policy
 
 _log = logging.getLogger("fedmsg.crypto")
@@ -189,11 +190,13 @@ def _content(location: str, expiry: float, forced: bool) -> str:
     try:
         source.text = _load_certificate(location)
     except (OSError, ValueError) as error:
-        source.error = str(error) or type(error).__name__
+        source.error = one_line(error) or type(error).__name__
         if source.text is None:
             raise
         if source.reports.allow():
-            _log.error("%s cannot be loaded again, its old content is used: %s", location, error)
+            _log.error(
+                "%s cannot be loaded again, its old content is used: %s", location, source.error
+            )
     else:
         source.mark, source.loaded, source.error = mark, moment, ""
     return source.text
@@ -253,14 +256,14 @@ def _fetch(url: str) -> bytes:
         del session.adapters["http://"]  # a redirection must not leave https
         with session.get(url, timeout=_DOWNLOAD_TIMEOUT, stream=True) as response:
             response.raise_for_status()
-            data = b""
+            data = bytearray()
             for chunk in response.iter_content(4096):
                 data += chunk
                 if len(data) > _MOST_BYTES:
                     break
                 if elapsed() > deadline:
                     raise OSError(f"{url} took longer than {_DOWNLOAD_TIMEOUT:g} s")
-            return data
+            return bytes(data)
 
 
 def fix_datagrepper_message(message: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import options
 from .._limits import RateLimit
+from .._visible import one_line
 from ..exceptions import ConfigurationError, MissingDependency
 from . import _credential, utils
 from . import verdict as v
@@ -264,7 +265,8 @@ def _loaded(ca: str | None, crl: str | None, how: Mapping[str, Any]) -> Trust | 
             _trusts.put(pair, trust)
     except (OSError, ValueError, Unusable) as error:
         if _complaints.allow():
-            _log.error("no message can be validated with CA %s and CRL %s: %s", ca, crl, error)
+            text = "no message can be validated with CA %s and CRL %s: %s"
+            _log.error(text, ca, crl, one_line(error))
         return None
     row = utils.row_of(ca, crl)
     if row is not None and row.pair is pair:

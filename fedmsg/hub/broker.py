@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import options, transports
+from .. import envelope, options, transports
 from .._limits import RateLimit
 from ..consumers.message import BusMessage, parsed
 from ..consumers.receipt import Delivered, Receipt
@@ -156,6 +156,9 @@ class StompSource(Source):
         try:
             if not delivery.topic:
                 self._reject(NO_DESTINATION, delivery)
+                return
+            if envelope.has_control_characters(delivery.topic):
+                self._reject(envelope.CONTROL_CHARACTERS, delivery)
                 return
             body = delivery.body.decode("utf-8") if delivery.body else "{}"
         except UnicodeDecodeError:

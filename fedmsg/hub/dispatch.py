@@ -52,7 +52,7 @@ class Route:
         """Match one more pattern.
 
         Raises:
-            UnicodeEncodeError: UTF-8 cannot express it.
+            UnicodeEncodeError: UTF-8 cannot express it; nothing is changed.
         """
         self._prefixes = (*self._prefixes, prefix(pattern))
         self.patterns.append(pattern)
@@ -158,8 +158,8 @@ class Dispatcher:
                 self._reject(envelope.FRAME_COUNT, frames)
             elif most and (len(frames[1]) > most or len(frames[0]) > most):
                 self._reject(envelope.TOO_LARGE, frames)
-            elif not frames[0].isascii() and not _is_utf8(frames[0]):
-                self._reject(envelope.BAD_TOPIC_UTF8, frames)
+            elif fault := _fault_of(frames[0]):
+                self._reject(fault, frames)
             else:
                 accepted.append(frames)
         return accepted
@@ -173,9 +173,12 @@ class Dispatcher:
             )  # fmt: skip
 
 
-def _is_utf8(raw: bytes) -> bool:
+def _fault_of(topic: bytes) -> str:
+    """Return the reason to drop a message with this topic, empty if there is none."""
     try:
-        raw.decode("utf-8")
+        text = topic.decode("utf-8")
     except UnicodeDecodeError:
-        return False
-    return True
+        return envelope.BAD_TOPIC_UTF8
+    # Consumers write topics into logs.
+    unusual = not text.isprintable() and envelope.has_control_characters(text)
+    return envelope.CONTROL_CHARACTERS if unusual else ""

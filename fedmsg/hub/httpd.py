@@ -16,6 +16,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from .._visible import one_line
+
 _log = logging.getLogger("fedmsg.hub")
 
 #: Connections that are open at once.
@@ -172,4 +174,4 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log requests for those who debug only."""
-        _log.debug("metrics: " + format, *args)
+        _log.debug("metrics: %s", one_line(format % args))

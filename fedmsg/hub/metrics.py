@@ -117,7 +117,7 @@ class _Pages:
             return self._answer(path, accept)
         except Exception:
             if self._limit.allow():
-                _log.exception("%s could not be answered", path[:20])
+                _log.exception("%a could not be answered", path[:20])
             return 500, "failed; see the log of the daemon\n", _TEXT
 
     def _answer(self, path: str, accept: str) -> Page:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,9 @@ from ..exceptions import ConfigurationError, MissingDependency, NoEndpointAvaila
 _log = logging.getLogger("moksha.hub")
 
 SUBSCRIBE = "__topic_subscribe__"
+#: Connections at once, no more than half of the descriptors that this process may have; of those
+#: that wait to be accepted, so many are at a time.
+_MOST_CLIENTS, _AT_A_TIME = 1000, 128
 #: What one client may send at once, bytes; have subscribed to; and have waiting, messages.
 _MOST_BYTES = 64 * 1024
 _MOST_PATTERNS = 100
@@ -58,6 +62,7 @@ class WebSocketServer:
     Attributes:
         port: where it listens.
         dropped: messages that clients lost because they read too slowly.
+        clients: connections that are open.
 
     Raises:
         ConfigurationError: there is no port.
@@ -68,7 +73,7 @@ class WebSocketServer:
     def __init__(self, hub: Any) -> None:
         self.hub = hub
         self.port = port_of(hub.config)
-        self.dropped = 0
+        self.dropped = self.clients = 0
         prefix = "moksha.livesocket.websocket."
         self._interface = options.get(hub.config, prefix + "interface") or None
         self._publishing = as_bool(options.get(hub.config, prefix + "client2server"))
@@ -95,7 +100,7 @@ class WebSocketServer:
     async def _serve(self) -> None:
         self._ended = asyncio.Event()
         try:
-            from websockets.asyncio.server import serve
+            from websockets.asyncio.server import ServerConnection, serve
         except ImportError as error:
             text = "the websocket server needs the package websockets: pip install '.[web]'"
             self._fail(MissingDependency(text), error)
@@ -104,6 +109,7 @@ class WebSocketServer:
             async with serve(
                 self._client, self._interface, self.port,
                 origins=self._origins, max_size=_MOST_BYTES, close_timeout=1, logger=_quiet,
+                create_connection=_limited(ServerConnection, self), backlog=_AT_A_TIME,
             ):  # fmt: skip
                 _log.info("serving websockets on port %d", self.port)
                 self._ready.set()
@@ -156,6 +162,38 @@ class WebSocketServer:
         self._thread.join(_PATIENCE)
 
 
+def _descriptors() -> int:
+    """Return how many descriptors this process may have open."""
+    try:
+        import resource
+    except ImportError:  # not on this system
+        return sys.maxsize
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
+
+def _limited(base: Any, server: WebSocketServer) -> Any:
+    """Return a class of connections that ends itself if there are too many of them.
+
+    They would take the descriptors of the hub, which consumers need, too.
+    """
+    most = min(_MOST_CLIENTS, _descriptors() // 2)
+
+    def connection_made(self: Any, transport: asyncio.Transport) -> None:
+        base.connection_made(self, transport)
+        server.clients += 1
+        if server.clients > most:
+            server.complain("a websocket client was sent away: there are %d others", most)
+            transport.abort()
+
+    def connection_lost(self: Any, exc: Exception | None) -> None:
+        server.clients -= 1
+        base.connection_lost(self, exc)
+
+    methods = {"connection_made": connection_made, "connection_lost": connection_lost}
+    return type("Limited", (base,), methods)
+
+
 class _Client:
     """One connection: what it wants, and what waits for it."""
 
@@ -172,16 +210,13 @@ class _Client:
         try:
             asked = json.loads(text)
             topic, body = asked["topic"], asked["body"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            self._server.complain("a websocket client sent what is no request: %a", text[:200])
-            return
-        try:
             if topic == SUBSCRIBE:
                 self._subscribe(body)
             elif isinstance(topic, str):
                 self._server.publish(topic, body)
-        except (ValueError, RecursionError) as error:  # JSON can express more than UTF-8 can
-            self._server.complain("a websocket client asks what cannot be done: %a", str(error))
+        # A topic may have half of a character in it, which UTF-8 has not: a ValueError.
+        except (ValueError, TypeError, KeyError, RecursionError):
+            self._server.complain("a websocket client sent what is no request: %a", text[:200])
 
     def _subscribe(self, pattern: Any) -> None:
         if not isinstance(pattern, str) or len(self._patterns) >= _MOST_PATTERNS:

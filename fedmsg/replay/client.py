@@ -8,6 +8,7 @@ from typing import Any
 import zmq
 
 from .. import encoding, envelope, options, transports, utils
+from .._visible import one_line
 from ..exceptions import ConfigurationError, FrameError, ReplayUnavailable
 from ..transports import addresses
 from .tracker import seq_id_of
@@ -135,7 +136,8 @@ def newest(name: str, config: Config, context: zmq.Context[Any] | None = None) -
         raise
     except ValueError as error:
         if _FAILED in repr(error):
-            raise ReplayUnavailable(f"the replay service of {name} failed: {error}") from error
+            text = f"the replay service of {name} failed: {one_line(error)}"
+            raise ReplayUnavailable(text) from error
         return 0 if _NO_MATCH in repr(error) else None
     return max((number for number in found if number is not None), default=None)
 

@@ -12,6 +12,7 @@ import zmq
 
 from .. import options
 from .._limits import RateLimit
+from .._visible import one_line
 from ..exceptions import ReplayUnavailable
 from .client import WINDOW, Config, Message, missing, newest
 from .tracker import RESTART_DISTANCE, Decision, Holes, Tracker, seq_id_of
@@ -158,7 +159,8 @@ class Watched:
                         yield found
             except ValueError as error:
                 self._try_later(began)
-                self._report("messages of %r are still missing: %s; %s", self.name, error, _REMEDY)
+                text = "messages of %r are still missing: %s; %s"
+                self._report(text, self.name, one_line(error), _REMEDY)
                 return
             self.holes.forget(last)
             self._late_failures = 0
@@ -191,8 +193,9 @@ class Watched:
             self._failures += 1
             self._look_again = now + (now - began) * min(2**self._failures, _RARELY)
             self._report(
-                "cannot look for missing messages of %r: %s; %s", self.name, error, _REMEDY
-            )
+                "cannot look for missing messages of %r: %s; %s",
+                self.name, one_line(error), _REMEDY,
+            )  # fmt: skip
             return
         self._failures = 0
         if (yield from self._catch_up(last, context, accept)):
@@ -260,7 +263,7 @@ class Watched:
             self._report(
                 "%d messages of %r between %d and %d are missing: %s",
                 absent, self.name, after, before,
-                f"{problem}; they are asked for again; {_REMEDY}" if problem
+                f"{one_line(problem)}; they are asked for again; {_REMEDY}" if problem
                 else "the store has no valid ones",
             )  # fmt: skip
         return problem is None

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .._limits import RateLimit
+from .._visible import one_line
 from ..exceptions import BrokerRefused, ConfigurationError, MissingDependency
 from .stomp_rules import Backoff
 
@@ -162,7 +163,7 @@ class AmqpPublisher:
             raise BrokerRefused(f"the broker did not take {topic!r}") from error
         except pika.exceptions.ChannelClosedByBroker as error:
             self.close()
-            text = f"the broker refused {topic!r}: {error.reply_text}"
+            text = f"the broker refused {topic!r}: {one_line(error.reply_text)}"
             if error.reply_code == _TOO_LARGE:
                 raise BrokerRefused(text, topic) from error
             raise ConnectionError(text) from error

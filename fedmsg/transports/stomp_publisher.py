@@ -268,7 +268,8 @@ class StompPublisher(Transport):
             self.undelivered += remain
             _log.error(
                 "%d messages were not confirmed by a STOMP broker within %g s: they may not have"
-                " arrived%s", remain, linger, session.problem and f" ({session.problem})",
+                " arrived%s; start the broker, or correct 'stomp_uri'",
+                remain, linger, session.problem and f" ({session.problem})",
             )  # fmt: skip
         _release(session)
 

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..exceptions import NoEndpointAvailable
 
@@ -17,8 +19,10 @@ _log = logging.getLogger("fedmsg.web")
 
 #: A browser that takes nothing for so long is disconnected, milliseconds.
 _STALLED = 60_000
-#: Connections at once.
-_MOST_CONNECTIONS = 200
+#: Connections at once; of those that wait to be accepted, so many are at a time.
+_MOST_CONNECTIONS, _AT_A_TIME = 200, 128
+#: Longest wait for the first request of a connection, seconds.
+_SILENT = 10.0
 _LONGEST_REQUEST = 16 * 1024
 #: Longest wait for connections to end, and for the thread, seconds.
 _GRACE, _PATIENCE = 1, 10.0
@@ -51,6 +55,38 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
+class _Connection(H11Protocol):
+    """A connection that ends if nothing is asked for, or to make room for the next.
+
+    uvicorn waits for ever for the first request, and holds a descriptor for it.
+    """
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin; of too many, the one is ended that has been silent for longest."""
+        super().connection_made(transport)
+        self.since = time.monotonic()
+        self._timer = self.loop.call_later(_SILENT, self._end_if_silent)
+        every: Any = self.connections
+        present = [each for each in every if not each.transport.is_closing()]
+        if len(present) > _MOST_CONNECTIONS:
+            silent = (each for each in present if each.is_silent)
+            min(silent, key=lambda each: each.since).transport.abort()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing has been asked for."""
+        return not self.cycle
+
+    def _end_if_silent(self) -> None:
+        if self.is_silent:
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+
 class Server:
     """Serves an application in a thread of its own.
 
@@ -73,9 +109,9 @@ class Server:
         self.port = sock.getsockname()[1]
         self._server = uvicorn.Server(
             uvicorn.Config(
-                app, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None,
+                app, loop="asyncio", http=_Connection, ws="none", lifespan="off", log_config=None,
                 access_log=False, log_level="error", server_header=False, proxy_headers=False,
-                limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=_GRACE,
+                backlog=_AT_A_TIME, timeout_graceful_shutdown=_GRACE,
                 h11_max_incomplete_event_size=_LONGEST_REQUEST,
             )
         )  # fmt: skip

@@ -117,3 +117,18 @@ def test_bad_pattern_in_a_file_is_named(run: Run) -> None:
     with pytest.raises(SystemExit) as stopped:
         run([], exclusive_regexp="(")
     assert stopped.value.code == 2
+
+
+def test_pretty_takes_no_minutes(run: Run) -> None:
+    """A large message is on one line, for what is nested is written anew for each level."""
+    large = {"a": [["x " * 30_000]]}
+    output = run([{"msg": {"a": ["x" * 50] * 3}}, {"msg": large}], "--pretty")
+    assert repr({"msg": large}) in output
+    assert "'x" + "x" * 49 + "',\n" in output
+
+
+def test_long_topics_are_looked_at_from_the_beginning(run: Run) -> None:
+    """The default of --include takes a multiple of what it looks at as memory."""
+    topic = "a" * 70_000
+    messages = [{"topic": f"{topic}_heartbeat"}, {"topic": f"_heartbeat{topic}"}]
+    assert run(messages, "--query=topic").count("_heartbeat") == 1

@@ -140,8 +140,9 @@ def test_failure_is_not_acknowledged(
 
 
 @pytest.mark.parametrize(
-    "delivery", [Delivery("other"), Delivery(""), Delivery(body=b"\xff")],
-    ids=["nobody wants it", "no destination", "no text"],
+    "delivery",
+    [Delivery("other"), Delivery(""), Delivery(body=b"\xff"), Delivery("org.test.\nfake")],
+    ids=["nobody wants it", "no destination", "no text", "a topic of two lines"],
 )  # fmt: skip
 def test_what_nobody_can_handle_is_acknowledged(hub: Make, delivery: Delivery) -> None:
     """It would come again for ever."""

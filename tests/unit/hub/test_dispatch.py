@@ -120,6 +120,8 @@ def test_old_form_of_one_frame() -> None:
         ([b"a", b"{}", b"x"], "wrong number of frames"),
         ([], "wrong number of frames"),
         ([b"\xff", b"{}"], "topic is not UTF-8"),
+        ([b"a\nfake", b"{}"], "topic has control characters"),
+        ([b"a\xc2\x9b", b"{}"], "topic has control characters"),
         ([b"a", b"\xff"], "body is not UTF-8"),
         ([b"a", b"x" * 101], "frame too large"),
         ([b"a" * 101, b"{}"], "frame too large"),

@@ -161,11 +161,12 @@ def test_hostile_messages_make_no_series(watched: Callable[..., Watched], eventu
 
     def flood(count: int) -> None:
         for n in range(count):
-            topic = f'org.test."}} {n} 1\n\\'
+            topic = f'org.test."}} {n} 1\\'
             body = f'{{"topic": {n}, "crypto": "x{n}", "msg_id": "{n}", "signature": "{n}"}}'
             daemon.hub.dispatcher.dispatch(
                 [frames(topic, body), [b"\xff" * 9, b"%d" % n], [b"%d" % n] * 3,
-                 [b"org.test", b"x" * 600], [topic.encode(), b"\xff\xfe"]]
+                 [b"org.test", b"x" * 600], [topic.encode(), b"\xff\xfe"],
+                 frames(f"{topic}\n", body)]
             )  # fmt: skip
         eventually(lambda: not daemon.hub.consumers[0].backlog)
 

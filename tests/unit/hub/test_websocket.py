@@ -16,6 +16,7 @@ from fedmsg.hub.dispatch import Dispatcher
 from fedmsg.hub.websocket import WebSocketServer
 
 client = pytest.importorskip("websockets.sync.client", reason="pip install '.[web]'")
+errors = pytest.importorskip("websockets.exceptions")
 
 
 class Hub:
@@ -222,19 +223,33 @@ def test_library_is_quiet(
 
 
 @pytest.mark.parametrize("topic", [websocket.SUBSCRIBE, "\ud800"])
-def test_text_that_utf8_cannot_express(
-    serve: Callable[..., Served], eventually: Callable[..., Any], caplog: Any, topic: str
+def test_half_a_character_harms_nobody(
+    serve: Callable[..., Served], eventually: Callable[..., Any], topic: str
 ) -> None:
-    """It is refused: the connection stays, and others can subscribe and go."""
+    """A topic that UTF-8 cannot express is no request; others can still come, and go."""
     hub, _, connect = serve(**{"moksha.livesocket.websocket.client2server": True})
-    hub.send_message = lambda topic, message: topic.encode()  # as the real one does
-    hostile, other = connect(), connect()
-    hostile.send(json.dumps({"topic": topic, "body": "\ud800"}))
-    ask(hostile, "t", hub, eventually)
-    ask(other, "", hub, eventually)
-    hub.receive("t", "1")
-    assert [json.loads(each.recv(timeout=20))["body"] for each in (hostile, other)] == [1, 1]
-    hostile.close()
-    other.close()
+    hub.send_message = lambda topic, body: topic.encode()  # type: ignore[method-assign]
+    evil, good = connect(), connect()
+    evil.send(json.dumps({"topic": topic, "body": "\ud800"}))
+    for each in (evil, good):
+        ask(each, f"t{id(each)}", hub, eventually)
+        hub.receive(f"t{id(each)}", "1")
+        assert json.loads(each.recv(timeout=20))["body"] == 1
+        each.close()
     eventually(lambda: hub._dispatcher.callbacks() == [])
-    assert "asks what cannot be done" in caplog.text
+
+
+def test_number_of_clients_is_bounded(
+    serve: Callable[..., Served], eventually: Callable[..., Any], monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """One too many is sent away; when another has gone there is room again."""
+    monkeypatch.setattr(websocket, "_MOST_CLIENTS", 2)
+    _, server, connect = serve()
+    first, _ = connect(), connect()
+    with pytest.raises((OSError, EOFError, errors.WebSocketException)):
+        connect()
+    assert "there are 2 others" in caplog.text
+    first.close()
+    eventually(lambda: server.clients == 1)
+    assert connect().ping().wait(20)
