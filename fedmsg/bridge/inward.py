@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import zmq
@@ -158,6 +158,18 @@ class Inward:
     def rejected(self) -> Mapping[str, int]:
         """What could not even be taken apart."""
         return self._inlet.rejected
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can come from the broker; empty if something can."""
+        return self._inlet.problem
+
+    def counted(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the name of a series, a value, and labels: see :mod:`fedmsg.hub.series`."""
+        broker = far.kind(self._config)
+        yield "fedmsg_messages_received_total", self.counts["received"], broker
+        yield "fedmsg_bridge_carried_total", self.counts["sent"], "in"
+        yield "fedmsg_reconnects_total", self._inlet.reconnects, broker
 
     def stop(self, seconds: float) -> None:
         """Ask :meth:`run` to end; what is not acknowledged comes again."""

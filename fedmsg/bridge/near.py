@@ -20,6 +20,9 @@ _log = logging.getLogger("fedmsg.bridge")
 
 Message = dict[str, Any]
 
+#: What is counted besides the reasons for which messages are dropped.
+EVENTS = ("recovered", "missing", "restarts", "replay_failures")
+
 #: Shortest and longest pause after a replay service has failed, seconds.
 _PAUSE = 0.2
 _LONGEST_PAUSE = 10.0

@@ -19,7 +19,7 @@ from . import far
 from .checking import NOT_WANTED, Checker
 from .forms import DOUBLE, Rejected
 from .memory import Positions, Seen
-from .near import Followed
+from .near import EVENTS, Followed
 
 _log = logging.getLogger("fedmsg.bridge")
 
@@ -89,6 +89,7 @@ class Outward:
             if self._followed
             else [prefix.encode("utf-8") for prefix in self._checker.prefixes],
             transports.subscriber_options(given),
+            watch=bool(self._config.get("metrics_port")),
         )
         found.idle = _IDLE
         return found
@@ -183,6 +184,22 @@ class Outward:
                     if each.position is not None and each.position >= 0
                 }
             )
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can go to the broker; empty if something can."""
+        return self._outlet.problem
+
+    def counted(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the name of a series, a value, and labels: see :mod:`fedmsg.hub.series`."""
+        yield "fedmsg_messages_received_total", self.counts["received"], "zmq"
+        yield "fedmsg_bridge_carried_total", self.counts["confirmed"], "out"
+        yield "fedmsg_queue_depth", len(self._batch), "outward"
+        yield "fedmsg_unconfirmed_messages", self._outlet.unconfirmed
+        yield "fedmsg_reconnects_total", self._subscriber.reconnects, "zmq"
+        yield "fedmsg_reconnects_total", self._outlet.reconnects, far.kind(self._config)
+        for event in EVENTS:
+            yield "fedmsg_bridge_store_total", self.counts[event], event
 
     def stop(self, seconds: float) -> None:
         """Ask :meth:`run` to end, and to give up after so many seconds; from any thread."""

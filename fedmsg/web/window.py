@@ -282,6 +282,11 @@ class Window:
             return [each.line for each in self._kept if each.key == key]
 
     @property
+    def pending(self) -> int:
+        """How many messages wait to be checked and put into words."""
+        return self._pending.qsize()
+
+    @property
     def kept(self) -> int:
         """How many messages are kept."""
         return len(self._kept)
