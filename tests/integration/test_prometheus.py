@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
-for _package in ("prometheus_client", "sqlalchemy", "cryptography", "starlette", "pika"):
-    pytest.importorskip(_package, reason="pip install '.[bridge,crypto,metrics,sql,web]'")
+pytest.importorskip("prometheus_client", reason="pip install '.[metrics]'")
+pytest.importorskip("sqlalchemy", reason="pip install '.[sql]'")
+pytest.importorskip("cryptography", reason="pip install '.[crypto]'")
+pytest.importorskip("starlette", reason="pip install '.[web]'")
+pytest.importorskip("pika", reason="pip install '.[bridge]'")
 
 from parts import settings, stored
 from pki import Pki
