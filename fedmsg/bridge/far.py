@@ -173,7 +173,11 @@ class AmqpOutlet(Outlet):
         return True
 
     def _deliver(self, item: Item, given_up: threading.Event) -> bool:
-        body, headers = forms.amqp_form(item.message)
+        try:
+            body, headers = forms.amqp_form(item.message)
+        except RecursionError as error:
+            self._drop(CANNOT_EXPRESS, error)
+            return True
         send = partial(self._publisher.publish, item.topic, body, item.msg_id)
         refusals = 0
         while not given_up.is_set():

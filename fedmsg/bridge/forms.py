@@ -137,9 +137,11 @@ def checked_id(value: Any) -> str:
 
 
 def _json(raw: Any, reason: str) -> Any:
+    if not isinstance(raw, (str, bytes)):
+        raise Rejected(reason)
     try:
         return envelope.parse(raw.decode("utf-8") if isinstance(raw, bytes) else raw)
-    except (ValueError, RecursionError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise Rejected(reason) from error
 
 

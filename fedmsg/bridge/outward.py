@@ -38,7 +38,7 @@ class Outward:
         config: the configuration.
         positions: where each publisher's position is kept.
         came_in: ids of what was put on this bus from the broker.
-        sent: ids of what has been confirmed by the broker.
+        sent: ids of what has been taken for the broker.
 
     Attributes:
         counts: ``received``, ``confirmed``, those of :class:`Followed`, and what was dropped, by
@@ -160,9 +160,14 @@ class Outward:
         elif msg_id in self._sent:
             self.counts[DOUBLE] += 1
         else:
+            try:
+                body = body or encoding.dumps(message).encode("ascii")
+            except RecursionError:
+                self._checker.reject(Rejected(envelope.TOO_DEEP), message["topic"])
+                return
             if not self._batch:
                 self._began = time.monotonic()
-            body = body or encoding.dumps(message).encode("ascii")
+            self._sent.add(msg_id)
             self._batch.append(far.Item(msg_id, message["topic"], body, message))
             if len(self._batch) >= self._window:
                 self._deliver()
@@ -174,8 +179,6 @@ class Outward:
             _log.error("%d messages are not confirmed by the broker at the end", len(batch))
             self._given_up.set()
             return
-        for item in batch:
-            self._sent.add(item.msg_id)
         if not self._given_up.is_set():
             self._positions.save(
                 {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,7 +74,10 @@ def test_any_timestamp_can_be_sent(stamp: Any) -> None:
         ({"body": b"\xff"}, "body is not JSON"),
         ({"body": b"[" * 100_000}, "body is not JSON"),
         ({"body": b"1" * 200_000}, "frame too large"),
-        ({"headers": {forms.ENVELOPE: 7}}, forms.BAD_ENVELOPE),
+        *(
+            ({"headers": {forms.ENVELOPE: value}}, forms.BAD_ENVELOPE)
+            for value in (7, 1.5, None, True, {}, {"a": {}}, [1], datetime(2026, 1, 1))
+        ),
         ({"headers": {forms.ENVELOPE: "[]"}}, forms.BAD_ENVELOPE),
         ({"headers": {forms.ENVELOPE: b"\xff"}}, forms.BAD_ENVELOPE),
         ({"headers": {forms.ENVELOPE: json.dumps({"topic": TOPIC})}}, forms.DIFFERS),
