@@ -12,7 +12,7 @@ from ..exceptions import ConfigurationError, FedmsgError
 from ..hub import metrics, signals
 from ..hub.monitoring import MonitoringProducer, Watched
 from ..hub.series import View
-from . import report
+from . import forms, report
 from .inward import Inward
 from .memory import Positions, Seen
 from .outward import Outward
@@ -46,6 +46,7 @@ def run(config: Mapping[str, Any]) -> None:
             f"Invalid configuration value for 'bridge_direction': {ways!r} is not one of"
             f" {', '.join(DIRECTIONS)}"
         )
+    forms.require_name(options.get(config, "bridge_bus"))
     with metrics.serving(config, "bridge") as view:
         _run(config, ways, view)
 

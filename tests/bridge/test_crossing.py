@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -94,6 +95,17 @@ def test_out_has_the_form_of_the_broker(town: Town, app: Any) -> None:
     assert properties.headers["sent-at"] == "2023-11-14T22:13:27+00:00"
 
 
+def crossing(town: Town, channel: Any, listening: Any) -> Callable[[], bytes]:
+    """Return a function that sends a message with a number, and returns what has come across."""
+    numbers = iter(range(1000, 100_000))
+
+    def crossed() -> bytes:
+        outside(town, channel, next(numbers))
+        return bytes(listening.receive()[1]) if listening.socket.poll(100) else b""
+
+    return crossed
+
+
 def test_hostile_messages_go_nowhere(
     town: Town, subscriber: Callable[..., Any], eventually: Eventually
 ) -> None:
@@ -127,20 +139,50 @@ def test_hostile_messages_go_nowhere(
             channel.basic_publish("amq.topic", topic, body, pika.BasicProperties(**properties))
         if town.kind == "amqp":
             channel.basic_publish("amq.topic", "t.x", b"{}", poisoned())
-        numbers = iter(range(1000, 100_000))
-
-        def crossed() -> bool:
-            outside(town, channel, next(numbers))
-            return bool(listening.socket.poll(100))
-
-        eventually(crossed, timeout=60)
-    assert json.loads(listening.receive()[1])["msg"]["n"] >= 1000
+        came = eventually(crossing(town, channel, listening), timeout=60)
+    assert json.loads(came)["msg"]["n"] >= 1000
     eventually(lambda: depth(town, name) == 0)
     assert bridge.stop() == 0
     assert "Traceback" not in bridge.log()
     assert f"{forms.LOOP}: 1" in bridge.log()
     if town.kind == "amqp":
         assert "undecodable properties: 1" in bridge.log()
+
+
+def test_nested_to_the_edge(
+    town: Town, app: Any, subscriber: Callable[..., Any], eventually: Eventually
+) -> None:
+    """A message that can just be decoded, and not be encoded any more, ends no direction."""
+    import pika
+
+    came = town.queue("bridge.in")
+    bridge = town.start("fedmsg-bridge", bridge_queue_name=came, bridge_window=1)
+    joined(app, 1)
+    listening = subscriber(town.bridges[0])
+    queue = town.declare("bridge.form")
+    names = {"message_id": "2026-deep", "headers": {}}
+    with town.connection() as connection:
+        channel = connection.channel()
+        for depth in range(900, 1010):
+            text = '{"a":' * depth + "1" + "}" * depth
+            names["message_id"] = f"2026-in-{depth}"
+            whole = f'{{"msg_id":"2026-in-{depth}","topic":"t.x","msg":{text}}}'
+            body = text if town.kind == "amqp" else whole
+            properties = pika.BasicProperties(**names)
+            channel.basic_publish("amq.topic", "t.x", body.encode(), properties)
+            out = whole.replace("2026-in", "2026-out")
+            app.send_multipart([b"t.x", out.encode()])
+        for body in bodies([6000]):
+            app.send_multipart([b"org.fedoraproject.dev.t.x", body])
+        crossed = crossing(town, channel, listening)
+        eventually(lambda: re.search(rb'"n": ?1\d\d\d', crossed()), timeout=60)
+        for parts in channel.consume(queue, auto_ack=True, inactivity_timeout=20):
+            assert parts[0] is not None, "nothing more came out"
+            if b"6000" in parts[2]:
+                break
+        channel.cancel()
+    assert bridge.stop() == 0
+    assert "Traceback" not in bridge.log()
 
 
 def poisoned() -> Any:

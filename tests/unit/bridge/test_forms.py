@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from fedmsg import crypto
-from fedmsg.bridge import forms
+from fedmsg.bridge import forms, service
 from fedmsg.bridge.checking import Checker
+from fedmsg.exceptions import ConfigurationError
 
 TOPIC = "org.fedoraproject.dev.test.a"
 
@@ -94,6 +95,13 @@ def test_hostile_paths(value: Any) -> None:
     """A header that no bridge writes is no path."""
     with pytest.raises(forms.Rejected, match=forms.BAD_PATH):
         forms.path_of({forms.PATH: value})
+
+
+@pytest.mark.parametrize("bus", ["", "a,b", " a", "a\n", "x" * 200])
+def test_name_that_no_path_can_hold(bus: str) -> None:
+    """It would not be found again, and so no loop be noticed: the bridge does not start."""
+    with pytest.raises(ConfigurationError, match="^Invalid configuration value for 'bridge_bus'"):
+        service.run({"bridge_bus": bus, "stomp_uri": "127.0.0.1:1"})
 
 
 def test_paths() -> None:

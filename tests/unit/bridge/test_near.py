@@ -84,7 +84,7 @@ def test_numbers_of_strangers_do_not_begin_the_store_again(
     for number in (4, 5, 6):
         forged = {**kept[0], "seq_id": number, "msg_id": f"x{number}"}
         assert numbers(followed.arrived(forged, zmq_context)) == [number]
-    stored(store, 2)
+    stored(store, 2, first=4)
     assert eventually(lambda: numbers(followed.look(zmq_context))) == [4, 5]
     assert (followed.position, followed._counts["restarts"]) == (5, 0)
 
