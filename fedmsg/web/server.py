@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..exceptions import NoEndpointAvailable
 
@@ -17,8 +18,8 @@ _log = logging.getLogger("fedmsg.web")
 
 #: A browser that takes nothing for so long is disconnected, milliseconds.
 _STALLED = 60_000
-#: Connections at once.
-_MOST_CONNECTIONS = 200
+#: Connections at once; longest that one of them may be without a request, seconds.
+_MOST_CONNECTIONS, _IDLE = 200, 10.0
 _LONGEST_REQUEST = 16 * 1024
 #: Longest wait for connections to end, and for the thread, seconds.
 _GRACE, _PATIENCE = 1, 10.0
@@ -51,6 +52,43 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
+class _Connection(H11Protocol):
+    """A connection that is given up when it does not become a request.
+
+    uvicorn waits for ever for the end of one, and refuses everybody while too many wait.  Of too
+    many, the one ends that has been without a request for longest.
+    """
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to watch; make room."""
+        super().connection_made(transport)
+        self._idle_since = self.loop.time()
+        self._look()
+        if len(self.connections) > _MOST_CONNECTIONS:
+            idle = [each for each in self.connections if isinstance(each, _Connection)]
+            idle = [each for each in idle if each.is_idle and not each.transport.is_closing()]
+            min(idle, key=lambda each: each._idle_since).transport.abort()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _look(self) -> None:
+        now = self.loop.time()
+        if not self.is_idle:
+            self._idle_since = now
+        elif now - self._idle_since >= _IDLE:
+            self.transport.abort()
+            return
+        self._timer = self.loop.call_later(_IDLE / 4, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+
 class Server:
     """Serves an application in a thread of its own.
 
@@ -73,9 +111,9 @@ class Server:
         self.port = sock.getsockname()[1]
         self._server = uvicorn.Server(
             uvicorn.Config(
-                app, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None,
+                app, loop="asyncio", http=_Connection, ws="none", lifespan="off", log_config=None,
                 access_log=False, log_level="error", server_header=False, proxy_headers=False,
-                limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=_GRACE,
+                timeout_graceful_shutdown=_GRACE,
                 h11_max_incomplete_event_size=_LONGEST_REQUEST,
             )
         )  # fmt: skip
