@@ -92,3 +92,46 @@ def test_ready_follows_the_broker(
     assert value(number, "fedmsg_unconfirmed_messages") == 0
     assert value(number, f'fedmsg_reconnects_total{{transport="{town.kind}"}}') == 1
     assert bridge.stop() == 0
+
+
+def hostile(number: int) -> list[tuple[bytes, bytes]]:
+    """Return messages, each of which is wrong in another way and says a number everywhere."""
+    topic, text = f"org.t{number}", f'{{"topic":"org.t{number}","msg_id":"{number}'
+    return [
+        (topic.encode(), b"{" + str(number).encode()),
+        (f"\x1b{number}".encode(), b"{}"),
+        (b"\xff" + str(number).encode(), b"{}"),
+        (topic.encode(), f"[{number}]".encode()),
+        (topic.encode(), f'{{"topic":"{number}"}}'.encode()),
+        (topic.encode(), f'{text}\u00e4"}}'.encode()),
+        (topic.encode(), f'{text}","crypto":"{number}","signature":"{number}"}}'.encode()),
+        (topic.encode(), f'{text}","signature":"{number}","certificate":"{number}"}}'.encode()),
+    ]
+
+
+def dropped(number: int) -> float:
+    """Return how many messages were dropped, for whatever reason."""
+    text = get(number, "/metrics")[1]
+    return sum(map(float, re.findall(r"^fedmsg_messages_dropped_total{.*} (\S+)$", text, re.M)))
+
+
+@pytest.mark.parametrize("town", ["amqp"], indirect=True)
+def test_what_is_dropped_makes_no_series(
+    town: Town, app: Any, port: Callable[[], int], eventually: Eventually
+) -> None:
+    """However many topics, ids and backends hostile messages name, the series stay the same."""
+    number = port()
+    town.start("fedmsg-bridge", "--direction=out", metrics_port=number, validate_signatures=True)
+    joined(app, 1)
+    seen: list[set[str]] = []
+    sent = 0
+    for count in (1, 200):
+        for each in range(count):
+            for frames in hostile(10_000_000 + 1000 * count + each):
+                app.send_multipart(frames)
+                sent += 1
+        eventually(lambda all_=sent: dropped(number) == all_, f"{sent} messages", 30)
+        text = re.sub(r" \S+$", "", get(number, "/metrics")[1], flags=re.M)
+        seen.append(set(text.splitlines()))
+    assert seen[0] == seen[1]
+    assert value(number, 'fedmsg_bridge_carried_total{direction="out"}') == 0
