@@ -23,6 +23,10 @@ BAD_BODY_UTF8 = "body is not UTF-8"
 BAD_JSON = "body is not JSON"
 TOO_DEEP = "body is nested too deeply"
 NOT_AN_OBJECT = "body is not a JSON object"
+REASONS = (
+    FRAME_COUNT, TOO_LARGE, BAD_TOPIC_UTF8, CONTROL_CHARACTERS, BAD_BODY_UTF8, BAD_JSON, TOO_DEEP,
+    NOT_AN_OBJECT,
+)  # fmt: skip
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _parse = json.JSONDecoder().raw_decode

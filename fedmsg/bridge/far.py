@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,12 +44,13 @@ class Outlet(ABC):
     """Sends to the broker.
 
     Args:
+        publisher: the connection.
         path: names of the buses that the messages have been on.
         counts: gets ``confirmed``, and what is given up by reason.
     """
 
-    def __init__(self, path: str, counts: Counter[str]) -> None:
-        self._path, self._counts = path, counts
+    def __init__(self, publisher: Any, path: str, counts: Counter[str]) -> None:
+        self._publisher, self._path, self._counts = publisher, path, counts
         self._limit = RateLimit(6)
 
     @abstractmethod
@@ -65,6 +67,21 @@ class Outlet(ABC):
     def close(self) -> None:
         """End the connection."""
 
+    @property
+    @abstractmethod
+    def unconfirmed(self) -> int:
+        """Messages that were given to :meth:`deliver`, and are not confirmed."""
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was made again."""
+        return int(self._publisher.reconnects)
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection; empty if there is one."""
+        return str(self._publisher.problem)
+
     def _drop(self, reason: str, error: Exception) -> None:
         self._counts[reason] += 1
         if self._limit.allow():
@@ -75,11 +92,10 @@ class StompOutlet(Outlet):
     """Sends to STOMP brokers."""
 
     def __init__(self, config: Config, path: str, counts: Counter[str]) -> None:
-        super().__init__(path, counts)
         publisher = transports.broker_publisher({**config, "stomp_window_timeout": _LOOK})
         if publisher is None:
             raise ConfigurationError("fedmsg-bridge needs 'stomp_uri' for a STOMP broker")
-        self._publisher: Any = publisher
+        super().__init__(publisher, path, counts)
         publisher.open()
 
     def deliver(self, items: Sequence[Item], given_up: threading.Event) -> bool:
@@ -122,6 +138,11 @@ class StompOutlet(Outlet):
         elif given_up is not None:
             given_up.wait(_LOOK)
 
+    @property
+    def unconfirmed(self) -> int:
+        """See :class:`Outlet`."""
+        return int(self._publisher.unconfirmed)
+
     def close(self) -> None:
         """See :class:`Outlet`."""
         self._publisher.close(0.5)
@@ -131,17 +152,32 @@ class AmqpOutlet(Outlet):
     """Sends to an AMQP broker."""
 
     def __init__(self, config: Config, path: str, counts: Counter[str]) -> None:
-        super().__init__(path, counts)
-        self._settings = amqp_settings(config)
-        self._publisher = AmqpPublisher(self._settings)
-        self._backoff = Backoff(self._settings.delay)
+        settings = amqp_settings(config)
+        super().__init__(AmqpPublisher(settings), path, counts)
+        self._backoff = Backoff(settings.delay)
+        self._connect_at = 0.0
+        self._unconfirmed = 0
+
+    @property
+    def unconfirmed(self) -> int:
+        """See :class:`Outlet`."""
+        return self._unconfirmed
 
     def deliver(self, items: Sequence[Item], given_up: threading.Event) -> bool:
         """See :class:`Outlet`."""
-        return all(self._deliver(item, given_up) for item in items)
+        self._unconfirmed = len(items)
+        for item in items:
+            if not self._deliver(item, given_up):
+                return False
+            self._unconfirmed -= 1
+        return True
 
     def _deliver(self, item: Item, given_up: threading.Event) -> bool:
-        body, headers = forms.amqp_form(item.message)
+        try:
+            body, headers = forms.amqp_form(item.message)
+        except RecursionError as error:
+            self._drop(CANNOT_EXPRESS, error)
+            return True
         send = partial(self._publisher.publish, item.topic, body, item.msg_id)
         refusals = 0
         while not given_up.is_set():
@@ -154,8 +190,7 @@ class AmqpOutlet(Outlet):
                     return True
                 given_up.wait(self._backoff.pause())
             except OSError as error:
-                if self._limit.allow():
-                    _log.warning("AMQP broker: %s; connecting again", error)
+                self._warn(error)
                 given_up.wait(self._backoff.pause())
             except ValueError as error:
                 self._drop(CANNOT_EXPRESS, error)
@@ -168,7 +203,17 @@ class AmqpOutlet(Outlet):
 
     def idle(self) -> None:
         """See :class:`Outlet`."""
-        self._publisher.idle()
+        if time.monotonic() < self._connect_at:
+            return
+        try:
+            self._publisher.idle()
+        except OSError as error:
+            self._warn(error)
+            self._connect_at = time.monotonic() + self._backoff.pause()
+
+    def _warn(self, error: OSError) -> None:
+        if self._limit.allow():
+            _log.warning("AMQP broker: %s; connecting again", error)
 
     def close(self) -> None:
         """See :class:`Outlet`."""
@@ -226,6 +271,16 @@ class Inlet:
         if self._amqp:
             return bool(self._subscriber.connected.wait(seconds))
         return bool(self._subscriber.wait_subscribed(seconds))
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was made again."""
+        return int(self._subscriber.reconnects)
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection; empty if there is one."""
+        return str(self._subscriber.problem)
 
     @property
     def rejected(self) -> Mapping[str, int]:

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any, TypeGuard
 
 from .. import encoding, envelope
-from ..exceptions import FrameError
+from ..exceptions import ConfigurationError, FrameError
 
 #: The buses that a message has been on, separated by commas.
 PATH = "fedmsg-bridge-path"
@@ -25,7 +25,7 @@ _INFO = 20
 
 #: An envelope header must fit into one frame of 128 kB, with everything else; characters.
 _LARGEST_ENVELOPE = 60_000
-_LONGEST_PATH = 1000
+_LONGEST_PATH, _LONGEST_NAME = 1000, 100
 _LONGEST_ID = 255
 
 #: Reasons under which messages from the broker are counted.
@@ -52,6 +52,23 @@ def path_of(headers: Mapping[str, Any]) -> list[str]:
     if not isinstance(value, str) or len(value) > _LONGEST_PATH or not value.isprintable():
         raise Rejected(BAD_PATH)
     return [name for name in value.split(",") if name]
+
+
+def require_name(bus: str) -> None:
+    """Check the name of a bus, without which nothing would be recognised in a path.
+
+    Raises:
+        ConfigurationError: a path with it would not be one, or not contain it.
+    """
+    try:
+        usable = path_of({PATH: bus}) == [bus] and len(bus) <= _LONGEST_NAME
+    except Rejected:
+        usable = False
+    if not usable or bus != bus.strip():
+        raise ConfigurationError(
+            f"Invalid configuration value for 'bridge_bus': {bus!r} must be a name of 1 to"
+            f" {_LONGEST_NAME} printable characters, without a comma and without blanks around it"
+        )
 
 
 def amqp_form(message: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
@@ -137,9 +154,11 @@ def checked_id(value: Any) -> str:
 
 
 def _json(raw: Any, reason: str) -> Any:
+    if not isinstance(raw, (str, bytes)):
+        raise Rejected(reason)
     try:
         return envelope.parse(raw.decode("utf-8") if isinstance(raw, bytes) else raw)
-    except (ValueError, RecursionError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise Rejected(reason) from error
 
 

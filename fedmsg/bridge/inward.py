@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import zmq
@@ -27,7 +27,7 @@ _END_SECONDS = 2.0
 #: Fields that belong to the bus, or the signer, that a message comes from.
 _FOREIGN = ("signature", "certificate", "crypto", "seq_id")
 
-NOT_EXPRESSIBLE = "cannot be stored or signed"
+NOT_EXPRESSIBLE = "cannot be expressed, stored or signed"
 
 
 class Inward:
@@ -120,10 +120,10 @@ class Inward:
 
     def _prepared(self, delivery: Any, message: dict[str, Any]) -> bytes | None:
         """Return the body to publish; None if there is none, or we are told to stop."""
-        if not self._changes:
-            return self._inlet.bytes_of(delivery, message)
         while not self._stopping.is_set():
             try:
+                if not self._changes:
+                    return self._inlet.bytes_of(delivery, message)
                 final = self._stored(message["msg_id"]) or _signing.store_and_sign(
                     {key: value for key, value in message.items() if key not in _FOREIGN},
                     self._config, utils.hostname(),
@@ -133,7 +133,7 @@ class Inward:
                 if self._limit.allow():
                     _log.error("cannot keep or sign a message, trying again: %s", error)
                 self._stopping.wait(self._backoff.pause())
-            except (TypeError, KeyError, ValueError) as error:
+            except (TypeError, KeyError, ValueError, RecursionError) as error:
                 if isinstance(error, FedmsgError):
                     raise
                 self._checker.reject(Rejected(NOT_EXPRESSIBLE), message["topic"])
@@ -158,6 +158,18 @@ class Inward:
     def rejected(self) -> Mapping[str, int]:
         """What could not even be taken apart."""
         return self._inlet.rejected
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can come from the broker; empty if something can."""
+        return self._inlet.problem
+
+    def counted(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the name of a series, a value, and labels: see :mod:`fedmsg.hub.series`."""
+        broker = far.kind(self._config)
+        yield "fedmsg_messages_received_total", self.counts["received"], broker
+        yield "fedmsg_bridge_carried_total", self.counts["sent"], "in"
+        yield "fedmsg_reconnects_total", self._inlet.reconnects, broker
 
     def stop(self, seconds: float) -> None:
         """Ask :meth:`run` to end; what is not acknowledged comes again."""

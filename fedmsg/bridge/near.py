@@ -21,6 +21,9 @@ _log = logging.getLogger("fedmsg.bridge")
 
 Message = dict[str, Any]
 
+#: What is counted besides the reasons for which messages are dropped.
+EVENTS = ("recovered", "missing", "restarts", "replay_failures")
+
 #: Shortest and longest pause after a replay service has failed, seconds.
 _PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
@@ -32,7 +35,8 @@ class Followed:
     """A publisher that numbers and keeps its messages: they are taken strictly in order.
 
     What arrives is only a hint, unless it is the very next: everything else is fetched from the
-    store, and nothing is passed over while that cannot be asked.
+    store, and nothing is passed over while that cannot be asked.  A number that only the bus has is
+    somebody's claim: nothing is counted up to it.
 
     Args:
         name: key of ``replay_endpoints``.
@@ -51,19 +55,29 @@ class Followed:
         accept: Callable[[Message], bool | None], counts: Counter[str],
     ) -> None:  # fmt: skip
         self.name, self.position = name, position
+        #: What the store itself has said; only if it says less, its numbering has begun again.
+        self._newest = position
         self._config, self._accept, self._counts = config, accept, counts
         self._interval = options.get(config, "replay_idle_check") or 1.0
         self._look_at = self._ask_again = self._pause = 0.0
         self._limit = RateLimit(6)
 
     def arrived(self, message: Message, context: zmq.Context[Any]) -> Iterator[Message]:
-        """Yield what is to be taken, now that a valid message has arrived."""
+        """Yield what is to be taken, now that a valid message has arrived.
+
+        Its number may have been taken already: whether it has, its id tells.
+        """
         number = seq_id_of(message)
         if number is None:
             yield message
             return
         if self.position is None:
-            self.position = number - 1
+            yield from self._catch_up(context, None)
+            if self.position is None:
+                self.position = number - 1
+        if number <= self.position:
+            yield message
+            return
         last: int | None = number
         if number > self.position + 1:
             last = yield from self._catch_up(context, number)
@@ -95,21 +109,42 @@ class Followed:
         self._look_at = now + self._interval
         try:
             last = client.newest(self.name, self._config, context)
-            before = number if last is None else last + 1
-            if before is None:
-                return None
+            if last is None:
+                if number is None or self.position is None:
+                    return None
+                # It does not say how far it goes: as far as what it has been shown to have.
+                last = number if self._has(number, context) else self.position
             if self.position is None:
-                self.position = before - 1
-            elif before - 1 < self.position and last is not None:
-                self._counts["restarts"] += 1
-                _log.warning("the numbering of %r has begun again at %d", self.name, last)
-                self.position = -1
-            yield from self._fetch(before, context)
+                self.position = last
+            elif last < self.position:
+                self._begin_again(last)
+            self._newest = last
+            yield from self._fetch(last + 1, context)
         except (ReplayUnavailable, ValueError) as error:
             self._failed(error)
             return None
         self._pause = 0.0
         return last
+
+    def _has(self, number: int, context: zmq.Context[Any]) -> bool:
+        """Return whether the store has a number."""
+        try:
+            found = list(client.get_replay(self.name, {"seq_id": number}, self._config, context))
+        except ReplayUnavailable:
+            raise
+        except ValueError:  # no match
+            return False
+        return any(seq_id_of(each) == number for each in found)
+
+    def _begin_again(self, last: int) -> None:
+        """The store has less than the position."""
+        if self._newest is None or last >= self._newest:
+            # It never had more; what it has got since it was asked is looked at again.
+            self.position = last if self._newest is None else self._newest
+            return
+        self._counts["restarts"] += 1
+        _log.warning("the numbering of %r has begun again at %d", self.name, last)
+        self.position = -1
 
     def _fetch(self, before: int, context: zmq.Context[Any]) -> Iterator[Message]:
         """Yield what is missing below a number, and go on to there.

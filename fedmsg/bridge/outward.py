@@ -19,7 +19,7 @@ from . import far
 from .checking import NOT_WANTED, Checker
 from .forms import DOUBLE, Rejected
 from .memory import Positions, Seen
-from .near import Followed
+from .near import EVENTS, Followed
 
 _log = logging.getLogger("fedmsg.bridge")
 
@@ -38,7 +38,7 @@ class Outward:
         config: the configuration.
         positions: where each publisher's position is kept.
         came_in: ids of what was put on this bus from the broker.
-        sent: ids of what has been confirmed by the broker.
+        sent: ids of what has been taken for the broker.
 
     Attributes:
         counts: ``received``, ``confirmed``, those of :class:`Followed`, and what was dropped, by
@@ -89,6 +89,7 @@ class Outward:
             if self._followed
             else [prefix.encode("utf-8") for prefix in self._checker.prefixes],
             transports.subscriber_options(given),
+            watch=bool(self._config.get("metrics_port")),
         )
         found.idle = _IDLE
         return found
@@ -159,9 +160,14 @@ class Outward:
         elif msg_id in self._sent:
             self.counts[DOUBLE] += 1
         else:
+            try:
+                body = body or encoding.dumps(message).encode("ascii")
+            except RecursionError:
+                self._checker.reject(Rejected(envelope.TOO_DEEP), message["topic"])
+                return
             if not self._batch:
                 self._began = time.monotonic()
-            body = body or encoding.dumps(message).encode("ascii")
+            self._sent.add(msg_id)
             self._batch.append(far.Item(msg_id, message["topic"], body, message))
             if len(self._batch) >= self._window:
                 self._deliver()
@@ -173,8 +179,6 @@ class Outward:
             _log.error("%d messages are not confirmed by the broker at the end", len(batch))
             self._given_up.set()
             return
-        for item in batch:
-            self._sent.add(item.msg_id)
         if not self._given_up.is_set():
             self._positions.save(
                 {
@@ -183,6 +187,22 @@ class Outward:
                     if each.position is not None and each.position >= 0
                 }
             )
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can go to the broker; empty if something can."""
+        return self._outlet.problem
+
+    def counted(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the name of a series, a value, and labels: see :mod:`fedmsg.hub.series`."""
+        yield "fedmsg_messages_received_total", self.counts["received"], "zmq"
+        yield "fedmsg_bridge_carried_total", self.counts["confirmed"], "out"
+        yield "fedmsg_queue_depth", len(self._batch), "outward"
+        yield "fedmsg_unconfirmed_messages", self._outlet.unconfirmed
+        yield "fedmsg_reconnects_total", self._subscriber.reconnects, "zmq"
+        yield "fedmsg_reconnects_total", self._outlet.reconnects, far.kind(self._config)
+        for event in EVENTS:
+            yield "fedmsg_bridge_store_total", self.counts[event], event
 
     def stop(self, seconds: float) -> None:
         """Ask :meth:`run` to end, and to give up after so many seconds; from any thread."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from .. import options
 from ..exceptions import ConfigurationError, FedmsgError
-from ..hub import signals
+from ..hub import metrics, signals
 from ..hub.monitoring import MonitoringProducer, Watched
+from ..hub.series import View
+from . import forms, report
 from .inward import Inward
 from .memory import Positions, Seen
 from .outward import Outward
@@ -26,53 +27,6 @@ _LOOK = 1.0
 DIRECTIONS = ("both", "in", "out")
 
 
-class _Running:
-    """One direction in its thread, and its record for the monitoring (consumers.md 7).
-
-    Attributes:
-        error: what ended it.
-    """
-
-    def __init__(self, part: Inward | Outward, over: threading.Event) -> None:
-        self.part, self._over = part, over
-        self.error: Exception | None = None
-        self._last: Counter[str] = Counter()
-        self.thread = threading.Thread(target=self._run, name="fedmsg-bridge", daemon=True)
-
-    def _run(self) -> None:
-        try:
-            self.part.run()
-        except Exception as error:
-            self.error = error
-        finally:
-            self._over.set()
-
-    def counts(self) -> Counter[str]:
-        """Return what was counted so far."""
-        return Counter(self.part.counts) + Counter(getattr(self.part, "rejected", {}))
-
-    def __json__(self) -> dict[str, Any]:
-        counts, last = self.counts(), self._last
-        self._last = counts
-        done = "sent" if isinstance(self.part, Inward) else "confirmed"
-        other = {key: value for key, value in counts.items() if key not in ("received", done)}
-        return {
-            "name": type(self.part).__name__,
-            "module": type(self.part).__module__,
-            "topic": "*",
-            "initialized": self.thread.is_alive(),
-            "exceptions": int(self.error is not None),
-            "jsonify": True,
-            "backlog": 0,
-            "headcount_in": counts["received"] - last["received"],
-            "headcount_out": counts[done] - last[done],
-            "times": [],
-            "received_total": counts["received"],
-            "sent_total": counts[done],
-            "counts": other,
-        }
-
-
 def run(config: Mapping[str, Any]) -> None:
     """Carry messages until a signal comes.
 
@@ -81,6 +35,8 @@ def run(config: Mapping[str, Any]) -> None:
 
     Raises:
         ConfigurationError: an option is wrong or missing.
+        MissingDependency: the extra ``metrics``, or that of the broker, is not installed.
+        NoEndpointAvailable: an address, or the port for metrics, cannot be bound.
         FedmsgError: a direction failed later.
         OSError: the position file cannot be used.
     """
@@ -90,19 +46,27 @@ def run(config: Mapping[str, Any]) -> None:
             f"Invalid configuration value for 'bridge_direction': {ways!r} is not one of"
             f" {', '.join(DIRECTIONS)}"
         )
+    forms.require_name(options.get(config, "bridge_bus"))
+    with metrics.serving(config, "bridge") as view:
+        _run(config, ways, view)
+
+
+def _run(config: Mapping[str, Any], ways: str, view: View) -> None:
     over = threading.Event()
     positions = _positions(config, ways)
     try:
-        parts = [_Running(part, over) for part in _parts(config, ways, positions)]
+        parts = [report.Running(part, over) for part in _parts(config, ways, positions)]
         hub = Watched(config, parts[0])
         hub.consumers = list(parts)
         hub.producers = [MonitoringProducer(hub)]
         with signals.stopping(over.set):
             for part in parts:
                 part.thread.start()
+            view.begin(lambda: report.samples(parts), lambda: report.obstacle(parts))
             signals.notify("READY=1")
             while not over.wait(_LOOK):
                 pass
+            view.end()
             _end(parts, hub.producers)
     finally:
         positions.close()
@@ -135,7 +99,7 @@ def _parts(config: Mapping[str, Any], ways: str, positions: Positions) -> list[A
     return parts
 
 
-def _end(parts: list[_Running], producers: list[Any]) -> None:
+def _end(parts: list[report.Running], producers: list[Any]) -> None:
     signals.notify("STOPPING=1")
     for part in parts:
         part.part.stop(DRAIN_SECONDS)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import crypto
+from .. import crypto, envelope
 from ..consumers.base import Consumer
 from ..consumers.record import Durations, totals_of
 from .watchdog import Watchdog
@@ -63,6 +63,12 @@ SERIES: dict[str, Series] = {
         "gauge", "Time since an expected topic was heard", ("topic",)
     ),
     "fedmsg_replay_requests_total": Series("counter", "Requests for replay", ("outcome",)),
+    "fedmsg_bridge_carried_total": Series(
+        "counter", "Messages that crossed between bus and broker", ("direction",)
+    ),
+    "fedmsg_bridge_store_total": Series(
+        "counter", "What a bridge found in the stores of publishers", ("event",)
+    ),
 }
 
 
@@ -120,8 +126,8 @@ class View:
 
 
 def dropped(counts: Mapping[str, int]) -> Iterator[Sample]:
-    """Yield the drops of a counter by reason."""
-    for reason, count in dict(counts).items():
+    """Yield the drops of a counter by reason; the usual reasons also before they occur."""
+    for reason, count in {**dict.fromkeys(envelope.REASONS, 0), **counts}.items():
         yield Sample("fedmsg_messages_dropped_total", count, (reason,))
 
 
@@ -139,6 +145,7 @@ def of_forwarder(forwarder: Any) -> Iterator[Sample]:
 def of_page(window: Any, rejected: Mapping[str, int]) -> Iterator[Sample]:
     """Yield what ``fedmsg-web`` has heard."""
     yield Sample("fedmsg_messages_received_total", window.received, ("zmq",))
+    yield Sample("fedmsg_queue_depth", window.pending, ("checks",))
     yield from dropped({**rejected, "no room to be checked": window.overrun})
 
 

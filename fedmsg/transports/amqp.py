@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from .._limits import RateLimit
 from .._visible import one_line
 from ..exceptions import BrokerRefused, ConfigurationError, MissingDependency
-from .stomp_rules import Backoff
+from .stomp_rules import NOT_YET, Backoff
 
 _log = logging.getLogger("fedmsg.transports.amqp")
 
@@ -132,12 +132,18 @@ class AmqpPublisher:
 
     Args:
         settings: of the connection.
+
+    Attributes:
+        reconnects: how often the connection was made again.
+        problem: why there is no connection; empty if there is one.
     """
 
     def __init__(self, settings: AmqpSettings) -> None:
         self._settings = settings
         self._connection: Any = None
         self._channel: Any = None
+        self._connected = False
+        self.reconnects, self.problem = 0, NOT_YET
 
     def publish(self, topic: str, body: bytes, msg_id: str, headers: Mapping[str, Any]) -> None:
         """Return when the broker has confirmed the message.
@@ -162,30 +168,39 @@ class AmqpPublisher:
         except pika.exceptions.NackError as error:
             raise BrokerRefused(f"the broker did not take {topic!r}") from error
         except pika.exceptions.ChannelClosedByBroker as error:
-            self.close()
             text = f"the broker refused {topic!r}: {one_line(error.reply_text)}"
+            lost = self._lost(text)
             if error.reply_code == _TOO_LARGE:
                 raise BrokerRefused(text, topic) from error
-            raise ConnectionError(text) from error
+            raise lost from error
         except (pika.exceptions.AMQPError, OSError) as error:
-            self.close()
-            raise ConnectionError(f"the connection was lost: {error!r}") from error
+            raise self._lost(f"the connection was lost: {error!r}") from error
 
     def _open(self) -> Any:
         if self._channel is None:
             self._connection = _connect(self._settings)
             self._channel = self._connection.channel()
             self._channel.confirm_delivery()
+            self.reconnects += self._connected
+            self._connected, self.problem = True, ""
         return self._channel
 
+    def _lost(self, text: str) -> ConnectionError:
+        self.close()
+        self.problem = text
+        return ConnectionError(text)
+
     def idle(self) -> None:
-        """Answer heart-beats; called at least every few seconds."""
-        if self._connection is None:
-            return
+        """Connect, or answer heart-beats; called at least every few seconds.
+
+        Raises:
+            OSError: there is no connection.
+        """
         try:
+            self._open()
             self._connection.process_data_events(0)
-        except (library().exceptions.AMQPError, OSError):
-            self.close()
+        except (library().exceptions.AMQPError, OSError) as error:
+            raise self._lost(f"the connection was lost: {error!r}") from error
 
     def close(self) -> None:
         """End the connection; idempotent."""
@@ -237,6 +252,8 @@ class AmqpSubscriber:
     Attributes:
         rejected: messages that pika cannot take apart, which are dropped.
         connected: set while messages can arrive.
+        reconnects: how often the connection was made again.
+        problem: why there is no connection; empty if there is one.
     """
 
     def __init__(self, settings: AmqpSettings, patterns: list[str], queue: str = "") -> None:
@@ -247,6 +264,8 @@ class AmqpSubscriber:
         self._careful = self._dropping = False
         self.rejected: Counter[str] = Counter()
         self.connected = threading.Event()
+        self._connected = False
+        self.reconnects, self.problem = 0, NOT_YET
 
     def stop(self) -> None:
         """End the iteration soon; from any thread."""
@@ -261,6 +280,7 @@ class AmqpSubscriber:
                     backoff.reset()
                     yield delivery
             except OSError as error:
+                self.problem = str(error)
                 if self._limit.allow():
                     _log.warning("AMQP broker: %s; connecting again", error)
                 self._stopping.wait(backoff.pause())
@@ -277,6 +297,8 @@ class AmqpSubscriber:
             channel = connection.channel()
             channel.basic_qos(prefetch_count=self._settings.prefetch)
             queue = self._declare(channel)
+            self.reconnects += self._connected
+            self._connected, self.problem = True, ""
             self.connected.set()
             working = True
             yield from (self._singly if self._careful else self._streaming)(

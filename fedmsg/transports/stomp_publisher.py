@@ -15,7 +15,7 @@ from ..exceptions import BrokerRefused, NoPublisher, NotConfirmed
 from . import stomp
 from .base import Transport
 from .stomp_outbox import Outbox, Outgoing
-from .stomp_rules import VAGUE_ERRORS, Settings, destination, where
+from .stomp_rules import NOT_YET, VAGUE_ERRORS, Settings, destination, where
 from .stomp_session import Session
 
 _log = logging.getLogger("fedmsg.transports.stomp")
@@ -211,7 +211,9 @@ class StompPublisher(Transport):
     def problem(self) -> str:
         """Why there is no connection; empty if there is one."""
         session = self._session
-        return session.problem if session and not session.endpoint else ""
+        if session is None:
+            return CLOSED
+        return "" if session.endpoint else session.problem or NOT_YET
 
     def send(
         self, topic: bytes, body: bytes, msg_id: str = "",

@@ -144,6 +144,8 @@ class Dialect(NamedTuple):
     special: tuple[str, ...]
 
 
+#: Why there is no connection, before the first attempt has ended.
+NOT_YET = "not connected yet"
 #: Texts of ERROR frames that give no reason.
 VAGUE_ERRORS = ("", "Processing error")
 

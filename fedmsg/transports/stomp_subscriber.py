@@ -10,7 +10,7 @@ from typing import Any
 
 from ..exceptions import BrokerRefused, ConfigurationError, FedmsgError
 from . import stomp
-from .stomp_rules import Settings, subscriptions, topic_of
+from .stomp_rules import NOT_YET, Settings, subscriptions, topic_of
 from .stomp_session import Session
 
 _log = logging.getLogger("fedmsg.transports.stomp")
@@ -249,7 +249,7 @@ class StompSubscriber:
     def problem(self) -> str:
         """Why there is no connection; empty if there is one."""
         session = self._session
-        return "" if session.endpoint else session.problem or "not connected yet"
+        return "" if session.endpoint else session.problem or NOT_YET
 
     def pause(self) -> None:
         """End :meth:`deliveries`, from any thread; answers are still sent, until :meth:`close`."""

@@ -20,6 +20,7 @@ _HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+_FOREIGN = "Only this page's own scripts may ask.\n"
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -75,8 +76,12 @@ class Guard:
         host = host_of(headers.get(b"host", ""))
         if host not in self._hosts:
             return 421, f"{host[:100]!a} is not a name of this page: add it to 'web_hosts'.\n"
+        # Only what another site's script asks for has an origin, also where nothing else says so.
+        origin = headers.get(b"origin")
+        if origin is not None and host_of(origin.partition("://")[2]) not in self._hosts:
+            return 403, _FOREIGN
         # A link may lead here from anywhere; another page's script may not.
         foreign = headers.get(b"sec-fetch-site", "none") in ("cross-site", "same-site")
         if foreign and headers.get(b"sec-fetch-mode") != "navigate":
-            return 403, "Only this page's own scripts may ask.\n"
+            return 403, _FOREIGN
         return 0, ""

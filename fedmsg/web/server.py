@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +18,10 @@ _log = logging.getLogger("fedmsg.web")
 
 #: A browser that takes nothing for so long is disconnected, milliseconds.
 _STALLED = 60_000
-#: Connections at once; of those that wait to be accepted, so many are at a time.
-_MOST_CONNECTIONS, _AT_A_TIME = 200, 128
-#: Longest wait for the first request of a connection, seconds.
-_SILENT = 10.0
+#: Connections at once; longest that one of them may be without a request, seconds.
+_MOST_CONNECTIONS, _IDLE = 200, 10.0
+#: Connections that wait to be accepted; asyncio accepts as many at a time.
+_WAITING = 128
 _LONGEST_REQUEST = 16 * 1024
 #: Longest wait for connections to end, and for the thread, seconds.
 _GRACE, _PATIENCE = 1, 10.0
@@ -56,30 +55,35 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Connection(H11Protocol):
-    """A connection that ends if nothing is asked for, or to make room for the next.
+    """A connection that is given up when it does not become a request.
 
-    uvicorn waits for ever for the first request, and holds a descriptor for it.
+    uvicorn waits for ever for the end of one, and refuses everybody while too many wait.  Of too
+    many, the one ends that has been without a request for longest.
     """
 
     def connection_made(self, transport: Any) -> None:
-        """Begin; of too many, the one is ended that has been silent for longest."""
+        """Begin to watch; make room."""
         super().connection_made(transport)
-        self.since = time.monotonic()
-        self._timer = self.loop.call_later(_SILENT, self._end_if_silent)
-        every: Any = self.connections
-        present = [each for each in every if not each.transport.is_closing()]
-        if len(present) > _MOST_CONNECTIONS:
-            silent = (each for each in present if each.is_silent)
-            min(silent, key=lambda each: each.since).transport.abort()
+        self._idle_since = self.loop.time()
+        self._look()
+        if len(self.connections) > _MOST_CONNECTIONS:
+            idle = [each for each in self.connections if isinstance(each, _Connection)]
+            idle = [each for each in idle if each.is_idle and not each.transport.is_closing()]
+            min(idle, key=lambda each: each._idle_since).transport.abort()
 
     @property
-    def is_silent(self) -> bool:
-        """Whether nothing has been asked for."""
-        return not self.cycle
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
 
-    def _end_if_silent(self) -> None:
-        if self.is_silent:
+    def _look(self) -> None:
+        now = self.loop.time()
+        if not self.is_idle:
+            self._idle_since = now
+        elif now - self._idle_since >= _IDLE:
             self.transport.abort()
+            return
+        self._timer = self.loop.call_later(_IDLE / 4, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -111,7 +115,7 @@ class Server:
             uvicorn.Config(
                 app, loop="asyncio", http=_Connection, ws="none", lifespan="off", log_config=None,
                 access_log=False, log_level="error", server_header=False, proxy_headers=False,
-                backlog=_AT_A_TIME, timeout_graceful_shutdown=_GRACE,
+                backlog=_WAITING, timeout_graceful_shutdown=_GRACE,
                 h11_max_incomplete_event_size=_LONGEST_REQUEST,
             )
         )  # fmt: skip

@@ -31,6 +31,8 @@ _MOST_KEPT_SIZE = 32 * 1024 * 1024
 _MOST_VIEWERS = 50
 #: Of what is kept, so many messages are shown to a browser that comes.
 _RECENT = 100
+#: Of those with the same id, so many are found.
+_SAME_KEY = 20
 #: Longest wait for the end of the thread: gpg has ten seconds for a signature.
 _PATIENCE = 15.0
 _WORDS, _SUMMARY, _SIGNER, _REASON = 500, 300, 200, 200
@@ -277,9 +279,14 @@ class Window:
         return self._viewers
 
     def find(self, key: str) -> list[str]:
-        """Return the kept messages with a key, which are several if they have the same id."""
+        """Return the latest kept messages with a key: several if they have the same id."""
         with self.lock:
-            return [each.line for each in self._kept if each.key == key]
+            return [each.line for each in self._kept if each.key == key][-_SAME_KEY:]
+
+    @property
+    def pending(self) -> int:
+        """How many messages wait to be checked and put into words."""
+        return self._pending.qsize()
 
     @property
     def kept(self) -> int:

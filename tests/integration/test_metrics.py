@@ -1,40 +1,20 @@
-"""Daemons with metrics, as processes; and a real Prometheus that reads them all."""
+"""Daemons with metrics, as processes."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from parts import publish, relayed, settings, stored
-
-from fedmsg.hub.series import SERIES
+from scraping import get, value
 
 pytest.importorskip("prometheus_client", reason="pip install '.[metrics]'")
 pytest.importorskip("sqlalchemy", reason="pip install '.[sql]'")
 
 Start = Callable[..., Any]
 Wait = Callable[..., Any]
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    """Return status and text of a page; status 0 if nobody listens."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
 
 
 @pytest.fixture
@@ -105,92 +85,6 @@ def test_relay_counts(
     while not sub.receive()[0].endswith(b".49"):
         pass
 
-    def received() -> float:
-        lines = get(bus["ports"]["relay"], "/metrics")[1].splitlines()
-        [line] = [each for each in lines if each.startswith("fedmsg_messages_received_total{")]
-        return float(line.rpartition(" ")[2])
-
-    eventually(lambda: received() >= 51)
+    received = 'fedmsg_messages_received_total{transport="zmq"}'
+    eventually(lambda: value(bus["ports"]["relay"], received) >= 51)
     assert relay.stop() == 0
-
-
-class Prometheus:
-    """A Prometheus that reads some ports every quarter of a second."""
-
-    def __init__(self, program: str, folder: Path, port: int, targets: dict[str, int]) -> None:
-        folder.mkdir()
-        jobs = [
-            {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{number}"]}]}
-            for name, number in targets.items()
-        ]
-        timing = {"scrape_interval": "250ms", "scrape_timeout": "250ms"}
-        # JSON is YAML.
-        text = json.dumps({"global": timing, "scrape_configs": jobs})
-        (folder / "prometheus.yml").write_text(text)
-        self._port, self.log = port, folder / "log"
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [program, f"--config.file={folder / 'prometheus.yml'}",
-                 f"--storage.tsdb.path={folder / 'data'}",
-                 f"--web.listen-address=127.0.0.1:{port}"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
-            )  # fmt: skip
-
-    def ask(self, path: str, **arguments: str) -> Any:
-        """Return the data of an answer of its API, None while there is none."""
-        query = urllib.parse.urlencode(arguments)
-        status, text = get(self._port, f"/api/v1/{path}?{query}")
-        return json.loads(text)["data"] if status == 200 else None
-
-    def values(self, query: str) -> list[Any]:
-        """Return what a query finds."""
-        found = self.ask("query", query=query)
-        return list(found["result"]) if found else []
-
-    def healthy(self, count: int) -> bool:
-        """Return whether all targets have been read without an error."""
-        if self._process.poll() is not None:
-            pytest.fail(f"prometheus ended: {self.log.read_text()}")
-        targets = (self.ask("targets") or {"activeTargets": []})["activeTargets"]
-        return sum(each["health"] == "up" for each in targets) == count
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-@pytest.fixture
-def prometheus(bus: dict[str, Any], tmp_path: Path, port: Callable[[], int]) -> Iterator[Any]:
-    """A Prometheus that reads every daemon; skipped, or failed under CI, if it is not there."""
-    program = shutil.which("prometheus")
-    if program is None:
-        text = "prometheus is not installed here: apt-get install prometheus"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(text)
-    running = Prometheus(program, tmp_path / "prometheus", port(), bus["ports"])
-    yield running
-    running.close()
-
-
-@pytest.mark.prometheus
-@pytest.mark.timeout(120)
-def test_prometheus_has_every_series(
-    bus: dict[str, Any], prometheus: Prometheus, eventually: Wait
-) -> None:
-    """A real Prometheus reads all daemons without an error, and has each series with its labels."""
-    daemons = [bus["start"](name) for name in bus["ports"]]
-    eventually(lambda: prometheus.healthy(len(daemons)), "a scrape of every daemon", 60)
-    for name, each in SERIES.items():
-        asked = f"{name}_bucket" if each.kind == "histogram" else name
-        found = eventually(lambda asked=asked: prometheus.values(asked), asked)
-        assert set(each.labels) <= set(found[0]["metric"]), name
-        family = name.removesuffix("_total")  # as OpenMetrics has it
-        [about] = prometheus.ask("metadata", metric=family)[family]
-        assert about["type"] == each.kind, name
-    infos = prometheus.values("fedmsg_daemon_info")
-    assert {each["metric"]["daemon"] for each in infos} == set(bus["ports"])
-    assert [daemon.stop() for daemon in daemons] == [0] * len(daemons)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fedmsg import crypto
-from fedmsg.bridge import forms
+from fedmsg.bridge import forms, service
 from fedmsg.bridge.checking import Checker
+from fedmsg.exceptions import ConfigurationError
 
 TOPIC = "org.fedoraproject.dev.test.a"
 
@@ -73,7 +75,10 @@ def test_any_timestamp_can_be_sent(stamp: Any) -> None:
         ({"body": b"\xff"}, "body is not JSON"),
         ({"body": b"[" * 100_000}, "body is not JSON"),
         ({"body": b"1" * 200_000}, "frame too large"),
-        ({"headers": {forms.ENVELOPE: 7}}, forms.BAD_ENVELOPE),
+        *(
+            ({"headers": {forms.ENVELOPE: value}}, forms.BAD_ENVELOPE)
+            for value in (7, 1.5, None, True, {}, {"a": {}}, [1], datetime(2026, 1, 1))
+        ),
         ({"headers": {forms.ENVELOPE: "[]"}}, forms.BAD_ENVELOPE),
         ({"headers": {forms.ENVELOPE: b"\xff"}}, forms.BAD_ENVELOPE),
         ({"headers": {forms.ENVELOPE: json.dumps({"topic": TOPIC})}}, forms.DIFFERS),
@@ -90,6 +95,13 @@ def test_hostile_paths(value: Any) -> None:
     """A header that no bridge writes is no path."""
     with pytest.raises(forms.Rejected, match=forms.BAD_PATH):
         forms.path_of({forms.PATH: value})
+
+
+@pytest.mark.parametrize("bus", ["", "a,b", " a", "a\n", "x" * 200])
+def test_name_that_no_path_can_hold(bus: str) -> None:
+    """It would not be found again, and so no loop be noticed: the bridge does not start."""
+    with pytest.raises(ConfigurationError, match="^Invalid configuration value for 'bridge_bus'"):
+        service.run({"bridge_bus": bus, "stomp_uri": "127.0.0.1:1"})
 
 
 def test_paths() -> None:

@@ -45,21 +45,73 @@ def test_goes_on_where_it_was(follow: Callable[..., Any], zmq_context: zmq.Conte
 
 
 def test_a_gap_is_filled_first(follow: Callable[..., Any], zmq_context: zmq.Context[Any]) -> None:
-    """A message that is not the next brings what is missing, itself from the store; none twice."""
+    """A message that is not the next brings what is missing, itself from the store."""
     store, _, followed = follow(0)
     kept = stored(store, 5)
     assert numbers(followed.arrived(kept[0], zmq_context)) == [1]
     assert numbers(followed.arrived(kept[3], zmq_context)) == [2, 3, 4, 5]
-    assert numbers(followed.arrived(kept[4], zmq_context)) == []
+    assert numbers(followed.look(zmq_context)) == []
 
 
 def test_begins_with_the_present(follow: Callable[..., Any], zmq_context: zmq.Context[Any]) -> None:
     """Without a position, what was published before is not carried."""
     store, _, followed = follow(None)
-    kept = stored(store, 5)
+    stored(store, 5)
     assert numbers(followed.look(zmq_context)) == []
     assert followed.position == 5
-    assert numbers(followed.arrived(kept[4], zmq_context)) == []
+
+
+def test_a_used_number_takes_no_message_away(
+    follow: Callable[..., Any], zmq_context: zmq.Context[Any]
+) -> None:
+    """What arrives under a number that was taken is passed on: its id tells what it is."""
+    store, _, followed = follow(0)
+    kept = stored(store, 1)
+    forged = {**kept[0], "msg_id": "x"}
+    assert list(followed.arrived(forged, zmq_context)) == [forged]
+    assert list(followed.arrived(kept[0], zmq_context)) == [kept[0]]
+
+
+@pytest.mark.parametrize("begun", [0, None])
+def test_numbers_of_strangers_do_not_begin_the_store_again(
+    follow: Callable[..., Any], zmq_context: zmq.Context[Any], begun: int | None,
+    eventually: Callable[..., Any],
+) -> None:  # fmt: skip
+    """The position goes back to what the store has shown, and what is new there is carried."""
+    store, _, followed = follow(begun, replay_idle_check=0.0001)
+    kept = stored(store, 3)
+    list(followed.look(zmq_context))
+    for number in (4, 5, 6):
+        forged = {**kept[0], "seq_id": number, "msg_id": f"x{number}"}
+        assert numbers(followed.arrived(forged, zmq_context)) == [number]
+    stored(store, 2, first=4)
+    assert eventually(lambda: numbers(followed.look(zmq_context))) == [4, 5]
+    assert (followed.position, followed._counts["restarts"]) == (5, 0)
+
+
+def test_first_number_of_a_stranger(
+    follow: Callable[..., Any], zmq_context: zmq.Context[Any]
+) -> None:
+    """Without a position it is the store that says where to begin."""
+    store, _, followed = follow(None)
+    kept = stored(store, 3)
+    hostile = {**kept[0], "seq_id": 2**62, "msg_id": "x"}
+    assert numbers(followed.arrived(hostile, zmq_context)) == [2**62]
+    assert followed.position == 3
+
+
+def test_service_that_does_not_say_how_far_it_goes(
+    follow: Callable[..., Any], zmq_context: zmq.Context[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of 1.1.7: a number is believed once the store has shown that it has it."""
+    monkeypatch.setattr("fedmsg.replay.client.newest", lambda *arguments: None)
+    store, _, followed = follow(0)
+    kept = stored(store, 5)
+    hostile = {**kept[0], "seq_id": 2**40, "msg_id": "x"}
+    assert numbers(followed.arrived(hostile, zmq_context)) == [2**40]
+    assert (followed.position, followed._counts["missing"]) == (0, 0)
+    assert numbers(followed.arrived(kept[2], zmq_context)) == [1, 2, 3]
+    assert followed.position == 3
 
 
 def test_nothing_is_passed_over(follow: Callable[..., Any], zmq_context: zmq.Context[Any]) -> None:
