@@ -82,6 +82,7 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "stomp": ("fedmsg.transports.stomp",),
     "starlette": ("fedmsg.web.app",),
     "uvicorn": ("fedmsg.web.server",),
+    "irc": ("fedmsg.consumers.irc_client",),
     "pika": ("fedmsg.transports.amqp",),
     "websockets": ("fedmsg.hub.websocket",),
     "arrow": (),
