@@ -111,6 +111,7 @@ class Client:
         self._stopping = threading.Event()
         self._limit = RateLimit()
         self._last_line = self._heard = self._asked = 0.0
+        self._told = 0
         self._useful = False
         self._join_due: float | None = None
         self._thread = threading.Thread(target=self._run, name="fedmsg-irc", daemon=True)
@@ -233,9 +234,12 @@ class Client:
         with self._lock:
             command, line = self._waiting.popleft()
             left = len(self._waiting)
-            if left and left % _MARK == 0:
+            if left and left % _MARK == 0 and left != self._told:
                 text = f"* backlogged by {left} messages"
                 self._waiting.appendleft((command, text))
+                self._told = left
+            elif left % _MARK:
+                self._told = 0
                 _log.warning("%s: %s", self, text)
         if not self.factory.pretty:
             line = without_colours(line)

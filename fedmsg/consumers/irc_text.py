@@ -83,7 +83,7 @@ def fitting(line: str, command: str, channel: str, nickname: str) -> str:
     line = line.replace("\r", " ").replace("\n", " ").replace("\0", " ")
     room = _LONGEST - _OVERHEAD - len(f"{nickname}{command} {channel} :".encode())
     data = line.encode("utf-8", "replace")
-    return line if len(data) <= room else data[:room].decode("utf-8", "ignore")
+    return data[:room].decode("utf-8", "ignore")
 
 
 def without_colours(line: str) -> str:
