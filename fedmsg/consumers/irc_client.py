@@ -111,7 +111,7 @@ class Client:
         self._stopping = threading.Event()
         self._limit = RateLimit()
         self._last_line = self._heard = self._asked = 0.0
-        self._told = 0
+        self._mark: tuple[str, str] | None = None
         self._useful = False
         self._join_due: float | None = None
         self._thread = threading.Thread(target=self._run, name="fedmsg-irc", daemon=True)
@@ -231,23 +231,24 @@ class Client:
             self._say(connection)
 
     def _say(self, connection: Any) -> None:
-        with self._lock:
-            command, line = self._waiting.popleft()
-            left = len(self._waiting)
-            if left and left % _MARK == 0 and left != self._told:
-                text = f"* backlogged by {left} messages"
-                self._waiting.appendleft((command, text))
-                self._told = left
-            elif left % _MARK:
-                self._told = 0
-                _log.warning("%s: %s", self, text)
+        """Send the next line; one that could not be sent stays the next."""
+        command, line = self._mark or self._waiting[0]
+        settings = self._settings
         if not self.factory.pretty:
             line = without_colours(line)
-        channel = self._settings.channel
-        line = fitting(line, command, channel, connection.get_nickname())
-        connection.send_raw(f"{command} {channel} :{line}")
+        line = fitting(line, command, settings.channel, connection.get_nickname())
+        connection.send_raw(f"{command} {settings.channel} :{line}")
         self._last_line = time.monotonic()
+        if self._mark is not None:
+            self._mark = None
+            return
+        with self._lock:
+            self._waiting.popleft()
+            left = len(self._waiting)
         self.sent += 1
+        if left and left % _MARK == 0:
+            self._mark = command, f"* backlogged by {left} messages"
+            _log.warning("%s: %s", self, self._mark[1])
 
     # -- what the server says ------------------------------------------------------------------
 

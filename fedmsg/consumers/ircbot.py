@@ -14,6 +14,7 @@ from typing import Any
 import fedmsg.meta
 
 from .. import crypto, options
+from .._visible import without_control
 from ..exceptions import ConfigurationError
 from ..meta.failures import safely
 from . import FedmsgConsumer
@@ -231,7 +232,8 @@ class IRCBotConsumer(FedmsgConsumer):
             return plain(topic, msg, pretty)
         config = self.hub.config
         if not pretty:
-            return str(safely(fedmsg.meta.msg2repr, msg, "", config)) or plain(topic, msg)
+            words = str(safely(fedmsg.meta.msg2repr, msg, "", config) or "")
+            return without_control(words, keep="") or plain(topic, msg)
         if config.get("validate_signatures") and (doubt := _doubt(msg, config)):
             return ircprettify(topic, doubt, "", config)
         title = safely(fedmsg.meta.msg2title, msg, topic, config)
