@@ -25,9 +25,10 @@ def integer(value: Any) -> int:
 
 def positive(value: Any) -> int:
     """Accept what ``int()`` takes and is above zero."""
-    if integer(value) == 0:
+    number = integer(value)
+    if number == 0:
         raise ValueError("Integer must be greater than zero")
-    return integer(value)
+    return number
 
 
 def real(value: Any) -> float:

@@ -77,7 +77,7 @@ class FedMsgContext(Tail):
         self.c = config
         _signing.require(config)
         self.log = logging.getLogger("fedmsg.core")
-        self.hostname = _hostname()
+        self.hostname = utils.hostname()
         self._pid = os.getpid()
         self._i = 0
         self._lock = threading.Lock()
@@ -308,13 +308,7 @@ class FedMsgContext(Tail):
 
 def name_for(module: str | None) -> str | None:
     """Return the name of what a module publishes with, None if that is not known."""
-    return f"{module}.{_hostname()}" if module and not module.startswith("fedmsg") else None
-
-
-def _hostname() -> str:
-    import socket  # slow to import
-
-    return socket.gethostname().split(".", 1)[0]
+    return f"{module}.{utils.hostname()}" if module and not module.startswith("fedmsg") else None
 
 
 def _destroy_all() -> None:

@@ -101,6 +101,13 @@ def guess_calling_module(default: str | None = None) -> str | None:
     return default
 
 
+def hostname() -> str:
+    """Return the name of this machine up to its first dot."""
+    import socket  # slow to import, and only contexts and daemons ask
+
+    return socket.gethostname().partition(".")[0]
+
+
 @functools.cache
 def get_username() -> str:
     """Return the login name of this process, or its numeric user id as text where it has none."""

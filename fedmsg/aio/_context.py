@@ -7,15 +7,12 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import core, utils
 from ..exceptions import NoPublisher
 from ._tail import TailMessages
-from ._worker import Worker
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from ._worker import DESTROYED, Worker
 
 
 class FedMsgContext:
@@ -68,9 +65,7 @@ class FedMsgContext:
             return self._core
         if self._opening is None:
             if self.ended:
-                raise NoPublisher(
-                    "this context has been destroyed; make another, or call init() again"
-                )
+                raise NoPublisher(DESTROYED)
             self._opening = self._worker.begin(self._make)
             self._opening.add_done_callback(self._opened)
         # One of several tasks that wait may be cancelled without the others.
@@ -124,12 +119,7 @@ class FedMsgContext:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.destroy()
 
     # -- publishing --------------------------------------------------------------------------

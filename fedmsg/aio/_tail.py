@@ -16,8 +16,6 @@ from ..transports.subscriber import Subscriber
 from ._worker import Worker
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from .._tail import Message, Tailing
     from ._context import FedMsgContext
 
@@ -167,10 +165,5 @@ class TailMessages(AsyncIterator["Message"]):
     async def __aenter__(self) -> TailMessages:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.aclose()

@@ -16,6 +16,7 @@ from ..exceptions import NoPublisher
 _T = TypeVar("_T")
 _Call = tuple["Future[Any]", Callable[[], Any], Callable[[], None]]
 
+DESTROYED = "this context has been destroyed; make another, or call init() again"
 #: Calls that may wait for the thread at a time; whoever has one more waits in the loop.
 _LIMIT = 1000
 
@@ -57,7 +58,7 @@ class Worker:
 
     def _submit(self, function: Callable[[], _T], release: Callable[[], None]) -> Future[_T]:
         if not self._end.alive:
-            raise NoPublisher("this context has been destroyed; make another, or call init() again")
+            raise NoPublisher(DESTROYED)
         if not self._started:
             self._started = True
             thread = threading.Thread(

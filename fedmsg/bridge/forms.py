@@ -35,6 +35,7 @@ BAD_PATH = "bad path header"
 BAD_ENVELOPE = "bad envelope header"
 DIFFERS = "topic or id differ inside"
 LOOP = "has been on this bus"
+DOUBLE = "double"
 
 
 class Rejected(ValueError):

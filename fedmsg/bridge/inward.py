@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 import zmq
 
-from .. import _signing, encoding, options, replay, transports
+from .. import _signing, encoding, options, replay, transports, utils
 from .._limits import RateLimit
 from ..exceptions import ConfigurationError, FedmsgError
 from ..transports.stomp_rules import Backoff
@@ -28,7 +27,6 @@ _END_SECONDS = 2.0
 #: Fields that belong to the bus, or the signer, that a message comes from.
 _FOREIGN = ("signature", "certificate", "crypto", "seq_id")
 
-DOUBLE = "double"
 NOT_EXPRESSIBLE = "cannot be stored or signed"
 
 
@@ -106,7 +104,7 @@ class Inward:
             self._checker.reject(error, delivery.topic)
             return True
         if msg_id in self._came_in or msg_id in self._sent:
-            self.counts[DOUBLE] += 1
+            self.counts[forms.DOUBLE] += 1
             return True
         body = self._prepared(delivery, message)
         if body is None:
@@ -128,20 +126,15 @@ class Inward:
             try:
                 final = self._stored(message["msg_id"]) or _signing.store_and_sign(
                     {key: value for key, value in message.items() if key not in _FOREIGN},
-                    self._config, socket.gethostname().split(".", 1)[0],
+                    self._config, utils.hostname(),
                 )  # fmt: skip
                 return encoding.dumps(final).encode("ascii")
-            except (TypeError, KeyError) as error:
-                if isinstance(error, FedmsgError):
-                    raise
-                self._checker.reject(Rejected(NOT_EXPRESSIBLE), message["topic"])
-                return None
             except OSError as error:  # StoreError is one
                 if self._limit.allow():
                     _log.error("cannot keep or sign a message, trying again: %s", error)
                 self._stopping.wait(self._backoff.pause())
-            except ValueError as error:
-                if isinstance(error, ConfigurationError):
+            except (TypeError, KeyError, ValueError) as error:
+                if isinstance(error, FedmsgError):
                     raise
                 self._checker.reject(Rejected(NOT_EXPRESSIBLE), message["topic"])
                 return None

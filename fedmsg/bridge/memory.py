@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import IO, Any
 
+from ..consumers.status import replace_file
 from ..exceptions import ConfigurationError
 from ..replay.tracker import seq_id_of
 
@@ -77,12 +77,7 @@ class Positions:
         if kept == self._kept:
             return
         if self._path:
-            beside = f"{self._path}.new"
-            with open(beside, "w", encoding="ascii") as file:
-                json.dump(kept, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self._path)
+            replace_file(self._path, json.dumps(kept), sync=True)
         self._kept = kept
 
     def close(self) -> None:

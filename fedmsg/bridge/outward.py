@@ -17,7 +17,7 @@ from ..transports.subscriber import Subscriber
 from ..transports.zeromq import end_context
 from . import far
 from .checking import NOT_WANTED, Checker
-from .forms import Rejected
+from .forms import DOUBLE, Rejected
 from .memory import Positions, Seen
 from .near import Followed
 
@@ -29,7 +29,6 @@ _BATCH_SECONDS = 0.2
 _END_SECONDS = 2.0
 
 LOOP = "came from the broker"
-DOUBLE = "double"
 
 
 class Outward:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import socket
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 import fedmsg.meta
+from fedmsg import utils
 from fedmsg.commands import BaseCommand, discard_stdout, run_command, subscribe_to_all
 from fedmsg.consumers import FedmsgConsumer
 from fedmsg.exceptions import ConfigurationError
@@ -56,7 +56,7 @@ class CollectdConsumer(FedmsgConsumer):
     topic = "*"
 
     def __init__(self, hub: Any) -> None:
-        self.host = socket.gethostname().partition(".")[0]
+        self.host = utils.hostname()
         self.unit = int(hub.config.get("collectd_interval") or 2)
         self._counting = threading.Lock()
         self._age: float | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
 from collections.abc import Sequence
 
+from fedmsg import utils
 from fedmsg._arguments import complete
 from fedmsg.commands import guarded
 from fedmsg.crypto import authority
@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> None:
     directory = os.path.abspath(arguments.directory)
-    host = socket.gethostname().partition(".")[0]
+    host = utils.hostname()
     if os.path.lexists(os.path.join(directory, "ca.crt")) or arguments.added:
         if arguments.names or not (arguments.added or arguments.revoked):
             raise FedmsgError(f"{directory} has an authority: use --add NAME or --revoke NAME")

@@ -12,12 +12,12 @@ from typing import Any, TextIO
 from fedmsg import encoding, utils
 from fedmsg._limits import RateLimit
 from fedmsg._visible import without_control
+from fedmsg.crypto._fields import without_credentials
 from fedmsg.exceptions import MissingDependency
 
 Render = Callable[[dict[str, Any]], "str | None"]
 
 _log = logging.getLogger("fedmsg.commands")
-_CREDENTIALS = ("signature", "certificate")
 #: What a cow says at most, characters; cowsay is slow.
 _COWSAY_LENGTH = 2000
 _cowless = RateLimit()
@@ -44,9 +44,11 @@ def choose(config: Mapping[str, Any]) -> Render:
         return lambda message: _record(_query(_readable(config, message), config["query"]))
     if config.get("really_pretty"):
         show = _coloured if _wants_colour(config.get("color", "auto")) else encoding.pretty_dumps
-        return lambda message: _record("\n" + show(_readable(config, _public(message))))
+        return lambda message: _record("\n" + show(_readable(config, without_credentials(message))))
     if config.get("pretty"):
-        return lambda message: _record("\n" + pprint.pformat(_readable(config, _public(message))))
+        return lambda message: _record(
+            "\n" + pprint.pformat(_readable(config, without_credentials(message)))
+        )
     if config.get("json"):
         return encoding.dumps
     return lambda message: _record(repr(message))
@@ -68,10 +70,6 @@ def _record(text: str) -> str | None:
         return None
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     return f"[{now}][{'fedmsg.commands':>10} {'INFO':>7}] {text}"
-
-
-def _public(message: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in message.items() if key not in _CREDENTIALS}
 
 
 def _readable(config: Mapping[str, Any], message: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +100,7 @@ def _words(config: Mapping[str, Any], message: dict[str, Any], name: str) -> str
 
     function = getattr(meta, name)
     words: str = safely(lambda msg, **kw: str(function(msg, **kw) or ""), message, "", config)
-    return words if words.strip(" -") else repr(_public(message))
+    return words if words.strip(" -") else repr(without_credentials(message))
 
 
 def _cowsay(text: str) -> str:

@@ -66,7 +66,7 @@ def pages(
     with package.requests.Session() as session:
         number = count = 1
         while number <= count and not stopping.is_set():
-            page = _parsed(download.page(number, session, stopping, log), url)
+            page = download.page(number, session, stopping, log)
             count = page["pages"]
             log.info("backlog: page %d of %d from %s", number, count, url)
             for message in page["raw_messages"]:
@@ -94,8 +94,8 @@ class _Download:
 
     def page(
         self, number: int, session: requests.Session, stopping: threading.Event, log: Any
-    ) -> bytes:
-        """Return one page.
+    ) -> dict[str, Any]:
+        """Return one page, an object of the caller's own.
 
         Raises:
             BacklogError: it cannot be fetched.
@@ -104,13 +104,14 @@ class _Download:
             if stopping.is_set():
                 raise BacklogError("the consumer is stopped")
         try:
-            found = self._pages.get(number)
-            if found is None:
-                query = [("rows_per_page", _ROWS), ("page", number), *self._span]
-                self._pages[number] = found = _page(session, self._url, query, stopping, log)
-                if len(self._pages) > _KEPT:
-                    del self._pages[min(self._pages)]
-            return found
+            known = self._pages.get(number)
+            if known is not None:
+                return _parsed(known, self._url)
+            query = [("rows_per_page", _ROWS), ("page", number), *self._span]
+            self._pages[number], page = _page(session, self._url, query, stopping, log)
+            if len(self._pages) > _KEPT:
+                del self._pages[min(self._pages)]
+            return page
         finally:
             self._lock.release()
 
@@ -137,8 +138,8 @@ def _is_before(message: Any, then: float) -> bool:
 
 def _page(
     session: requests.Session, url: str, query: Query, stopping: threading.Event, log: Any
-) -> bytes:
-    """Return one page, after several attempts if need be."""
+) -> tuple[bytes, dict[str, Any]]:
+    """Return one page, as it came and parsed, after several attempts if need be."""
     pause = FIRST_PAUSE
     for left in range(_ATTEMPTS - 1, -1, -1):
         try:
@@ -153,8 +154,8 @@ def _page(
     raise AssertionError("unreachable")
 
 
-def _fetch(session: requests.Session, url: str, query: Query) -> bytes:
-    """Return one page.
+def _fetch(session: requests.Session, url: str, query: Query) -> tuple[bytes, dict[str, Any]]:
+    """Return one page, as it came and parsed.
 
     Raises:
         requests.RequestException: it did not come.
@@ -167,11 +168,10 @@ def _fetch(session: requests.Session, url: str, query: Query) -> bytes:
             body += chunk
             if len(body) > _LARGEST or time.monotonic() > end:
                 raise ValueError(f"a page of {url} is larger than {_LARGEST} bytes, or too slow")
-    _parsed(bytes(body), url)
-    return bytes(body)
+    return bytes(body), _parsed(body, url)
 
 
-def _parsed(body: bytes, url: str) -> dict[str, Any]:
+def _parsed(body: bytes | bytearray, url: str) -> dict[str, Any]:
     """Return what is on a page.
 
     Raises:

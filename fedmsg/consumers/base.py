@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from .. import options
 from .._limits import RateLimit
 from .inbox import Batch, Inbox
-from .message import decoded, parsed
+from .message import decoded, envelope_of
 from .plugin import Plugin
 from .receipt import enqueue, receipt_of
 from .record import Totals, durations, record_of
@@ -106,15 +106,7 @@ class Consumer(Plugin):
 
     def _consume_json(self, message: Any) -> bool | None:
         """Take one message object whose body is JSON text."""
-        headers: Any = getattr(message, "headers", None)
-        try:
-            topic = headers[0].routing_key  # from AMQP
-        except (TypeError, KeyError, IndexError, AttributeError):
-            topic = getattr(message, "topic", None)
-        found = {"body": parsed(message.body), "topic": topic}
-        if isinstance(headers, dict):
-            found["headers"] = headers
-        return self._consume(found)
+        return self._consume(envelope_of(message))
 
     def _consume(self, message: Any) -> bool | None:
         """Queue one message; in blocking mode handle it and return whether that went well."""

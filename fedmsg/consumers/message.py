@@ -50,6 +50,19 @@ def parsed(text: str) -> Any:
         return text
 
 
+def envelope_of(message: Any) -> dict[str, Any]:
+    """Return the dict of a message object whose body is JSON text."""
+    headers: Any = getattr(message, "headers", None)
+    try:
+        topic = headers[0].routing_key  # from AMQP
+    except (TypeError, KeyError, IndexError, AttributeError):
+        topic = getattr(message, "topic", None)
+    found = {"body": parsed(message.body), "topic": topic}
+    if isinstance(headers, dict):
+        found["headers"] = headers
+    return found
+
+
 def decoded(frames: list[bytes], jsonify: bool) -> Any:
     """Return what a consumer gets for two frames: a dict, or with ``jsonify`` false an object.
 

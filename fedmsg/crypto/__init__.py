@@ -6,7 +6,7 @@ Specification: crypto.md 2.
 
 Attributes:
     rejections: rejected messages of this process, counted by reason.
-    accepted: messages of this process whose check found nothing wrong.
+    accepted: messages of this process whose check found nothing wrong, as of now.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import copy
 import importlib
 import logging
 import os
-import threading
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._limits import RateLimit
 from ..exceptions import ConfigurationError, MissingDependency
 from . import verdict as v
+from ._counts import Counts
 from .verdict import Verdict
 
 __all__ = [
@@ -51,19 +50,8 @@ _validate_implementations: Any = None
 #: Whether these two come from an explicit :func:`init`, and are the defaults of other calls.
 _explicit = False
 
-rejections: Counter[str] = Counter()
-accepted = 0
-_rejections_lock = threading.Lock()
-
-
-def _unlock() -> None:
-    """In a forked child: the thread that was counting is not here."""
-    global _rejections_lock
-    _rejections_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unlock)
+_counts = Counts()
+rejections = _counts.rejections
 
 #: Anybody on the bus can cause a rejection: so many a minute are logged.
 _reports = RateLimit(60)
@@ -76,6 +64,8 @@ _SETTINGS = (
 
 
 def __getattr__(name: str) -> Any:
+    if name == "accepted":
+        return _counts.accepted
     if name in _SUBMODULES:
         return _module(name)
     if name == "_possible_backends":
@@ -215,7 +205,7 @@ def sign(message: dict[str, Any], **config: Any) -> dict[str, Any]:
 def validate(message: dict[str, Any], **config: Any) -> bool:
     """Return whether :func:`check` finds nothing wrong with a message."""
     # Not by calling it: a second copy of a configuration is a twentieth of the time of all this.
-    verdict = _counted(_checked(message, config))
+    verdict = _counts.add(_checked(message, config))
     return verdict.valid or _reported(verdict, message).valid
 
 
@@ -229,7 +219,7 @@ def validate_signed_by(message: dict[str, Any], signer: str, **config: Any) -> b
     """
     topic = message.get("topic") if isinstance(message, dict) else None
     if not isinstance(topic, str):
-        return _reported(_counted(v.rejected(v.NOT_A_MESSAGE)), message).valid
+        return _reported(_counts.add(v.rejected(v.NOT_A_MESSAGE)), message).valid
     config.update(routing_policy={topic: [signer]}, routing_nitpicky=True)
     if _backend_of(message) == "gpg":
         config["signer"] = signer
@@ -252,7 +242,7 @@ def check(message: dict[str, Any], **config: Any) -> Verdict:
     Raises:
         ConfigurationError: the configuration is wrong; a ValueError.
     """
-    verdict = _counted(_checked(message, config))
+    verdict = _counts.add(_checked(message, config))
     return verdict if verdict.valid else _reported(verdict, message)
 
 
@@ -272,7 +262,7 @@ def check_received(topic: Any, message: dict[str, Any], **config: Any) -> Verdic
     verdict = _checked(message, config, received=True)
     if verdict.valid and message.get("topic") != topic:
         verdict = v.rejected(v.TOPIC_DIFFERS, verdict.signer)
-    return _counted(verdict)
+    return _counts.add(verdict)
 
 
 def is_authorised(topic: Any, message: dict[str, Any], config: Mapping[str, Any]) -> bool:
@@ -320,16 +310,6 @@ def _backend_of(message: dict[str, Any]) -> str | None:
     if "certificate" in message:
         return "x509"
     return "gpg" if "signature" in message else None
-
-
-def _counted(verdict: Verdict) -> Verdict:
-    global accepted
-    with _rejections_lock:
-        if verdict.valid:
-            accepted += 1
-        else:
-            rejections[verdict.reason] += 1
-    return verdict
 
 
 def _reported(verdict: Verdict, message: Any) -> Verdict:

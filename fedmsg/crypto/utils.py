@@ -68,9 +68,14 @@ class _Entry:
         self.key, self.pair, self.looked = key, pair, looked
 
 
+def _key(ca_location: str, crl_location: str | None) -> Any:
+    """Return the key of two locations in the memo."""
+    return ca_location if crl_location is None else (ca_location, crl_location)
+
+
 def row_of(ca_location: str, crl_location: str | None) -> _Entry | None:
     """Return the row of two locations, if this module wrote it."""
-    return _entries.get(ca_location if crl_location is None else (ca_location, crl_location))
+    return _entries.get(_key(ca_location, crl_location))
 
 
 def is_current(row: _Entry) -> bool:
@@ -119,7 +124,7 @@ def load_certificates(
             there is no old content.
         ValueError: the content is not ASCII text.
     """
-    key: Any = ca_location if crl_location is None else (ca_location, crl_location)
+    key = _key(ca_location, crl_location)
     pair, entry, moment = _cached_certificates.get(key), _entries.get(key), elapsed()
     if pair is not None and not invalidate_cache:
         if entry is None or entry.pair is not pair:

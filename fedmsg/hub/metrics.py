@@ -18,6 +18,7 @@ from typing import Any
 from .. import options
 from .._limits import RateLimit
 from ..exceptions import ConfigurationError, MissingDependency, NoEndpointAvailable
+from ..transports.addresses import host_and_port
 from .series import DAEMONS, SERIES, Sample, View
 
 _log = logging.getLogger("fedmsg.hub")
@@ -62,7 +63,7 @@ def serving(config: Mapping[str, Any], daemon: str) -> Iterator[View]:
             f" daemons of one host need a port each, such as metrics_port = {{{daemon!r}: 9464}}"
         ) from error
     server.start()
-    _log.info("serving metrics on http://%s:%d/metrics", f"[{host}]" if ":" in host else host, port)
+    _log.info("serving metrics on http://%s/metrics", host_and_port(host, port))
     try:
         yield view
     finally:

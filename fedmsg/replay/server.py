@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 from collections import Counter
 from collections.abc import Generator, Iterable
@@ -63,7 +62,7 @@ class ReplayContext:
         if not config.get("persistent_store"):
             raise ConfigurationError("No valid persistent_store config value found.")
         self.config = config
-        self.hostname = socket.gethostname().split(".", 1)[0]
+        self.hostname = utils.hostname()
         name = config.get("name")
         if not name:
             name = f"{utils.guess_calling_module(default='fedmsg')}.{self.hostname}"

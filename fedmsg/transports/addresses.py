@@ -76,7 +76,12 @@ def to_connect(address: Address, host: str | None = None) -> str:
     if address.scheme != "tcp":
         return address.text
     host = "127.0.0.1" if address.host == "*" else host or address.host
-    return f"tcp://[{host}]:{address.port}" if ":" in host else f"tcp://{host}:{address.port}"
+    return f"tcp://{host_and_port(host, address.port)}"
+
+
+def host_and_port(host: str, port: object) -> str:
+    """Return ``host:port``; the host of IPv6 is in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def literal(endpoints: Iterable[str]) -> list[str]:

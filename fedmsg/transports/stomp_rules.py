@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from ..exceptions import ConfigurationError
+from .addresses import host_and_port
 
 DEFAULT_PORT = 61613
 #: Longest pause between two attempts to connect, seconds.
@@ -108,8 +109,7 @@ def _parse_broker(entry: str, text: str) -> Broker:
 
 def where(broker: Broker) -> str:
     """Return a broker's address as text."""
-    host, port = broker
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return host_and_port(*broker)
 
 
 def check_template(template: str) -> str:

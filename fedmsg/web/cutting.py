@@ -14,13 +14,6 @@ _STRING, _KEY, _WHOLE = 1000, 200, 16 * 1024
 _ITEMS, _DEPTH, _VALUES = 100, 20, 1000
 #: Larger numbers are not exact in a browser.
 _EXACT = 2**53
-#: Long, and said better by the verdict.
-_CREDENTIALS = ("signature", "certificate")
-
-
-def public(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a message without its signature and certificate."""
-    return {key: value for key, value in message.items() if key not in _CREDENTIALS}
 
 
 def cell(value: Any, limit: int) -> str:

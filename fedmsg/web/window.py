@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import encoding, options
+from ..crypto._fields import without_credentials
 from ..crypto.verdict import Verdict, rejected
 from . import cutting
 from .counts import NAME, TOPIC, Publishers, Rates, Sequences
@@ -58,7 +59,7 @@ class Arrival:
         """The message as JSON, for searching."""
         if self._text is None:
             try:
-                found = json.dumps(cutting.public(self.message), ensure_ascii=False)
+                found = json.dumps(without_credentials(self.message), ensure_ascii=False)
             except RecursionError:
                 found = ""
             self._text = found.casefold()
@@ -220,7 +221,7 @@ class Window:
         message, serial = arrival.message, next(self._serials)
         verdict = self._verdict(arrival)
         words = cutting.cell(self._words(message), _WORDS)
-        pretty, cut = cutting.pretty(cutting.public(message))
+        pretty, cut = cutting.pretty(without_credentials(message))
         msg_id = message.get("msg_id")
         has_id = isinstance(msg_id, str) and _KEY.fullmatch(msg_id)
         key = msg_id if has_id else f"{self.instance}-{serial}"

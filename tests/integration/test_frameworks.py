@@ -120,7 +120,7 @@ def work(number):
     fedmsg.init(**relayed)
     for n in range(10):
         publish((number, n))
-        gevent.sleep(0)
+        gevent.idle()
     if number % 2:
         fedmsg.destroy()  # the others are collected
 
@@ -151,10 +151,8 @@ def application(environ, start_response):
 
 
 @contextmanager
-def process(
-    command: list[str], folder: Path, **environment: str
-) -> Iterator[subprocess.Popen[str]]:
-    """A child that is ended by SIGTERM, and ends well."""
+def process(command: list[str], folder: Path, **environment: str) -> Iterator[int]:
+    """Yield the number of a child that is ended by SIGTERM, and ends well."""
     env = {**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": "1"}
     log = folder / "log"
     with log.open("w") as out:
@@ -162,7 +160,7 @@ def process(
             command, cwd=folder, env=env, stdout=out, stderr=subprocess.STDOUT, text=True
         )
     try:
-        yield
+        yield child.pid
         child.send_signal(signal.SIGTERM)
         assert child.wait(PATIENCE) == 0, log.read_text()
         assert "Traceback" not in log.read_text()
@@ -253,7 +251,8 @@ def test_celery_prefork(relay: Any, address: Any, tmp_path: Path) -> None:
         sys.executable, "-m", "celery", "-A", "tasks", "worker", "--pool=prefork", "-c", "4",
         "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
-    with process(command, tmp_path, RELAY=there.endpoint, C_FORCE_ROOT="1"):
+    with process(command, tmp_path, RELAY=there.endpoint, C_FORCE_ROOT="1") as pid:
         messages = received(there, 100)
     assert sorted(each["msg"]["n"] for each in messages) == list(range(100))
-    assert len({each["msg"]["pid"] for each in messages}) > 1
+    # A quick one may do all of the tasks.
+    assert pid not in {each["msg"]["pid"] for each in messages}

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from aio_parts import run
+from aio_parts import begun, run
 from stomp_parts import FakeBroker, Peer, configuration, good, refusing
 
 from fedmsg import aio
@@ -40,8 +40,7 @@ def test_listening(peer: Start) -> None:
     async def main() -> list[str]:
         async with aio.FedMsgContext(**configuration(broker.port, mute=True)) as context:
             tail = context.tail_messages()
-            first = asyncio.create_task(anext(tail))
-            await asyncio.sleep(0)
+            first = await begun(anext(tail))
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
             return [(await anext(tail))[2] for _ in range(3)]
@@ -57,8 +56,7 @@ def test_end_while_a_broker_is_silent(peer: Start) -> None:
         context = await aio.FedMsgContext(**configuration(broker.port, mute=True))
         tail = context.tail_messages()
         await anext(tail)
-        waiting = asyncio.create_task(anext(tail, "over"))
-        await asyncio.sleep(0)
+        waiting = await begun(anext(tail, "over"))
         await context.destroy()
         return await waiting
 

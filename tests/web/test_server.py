@@ -171,6 +171,15 @@ def send_many(page: Any, first: int) -> list[str]:
     return keys
 
 
+def send_until(page: Any, events: Any, happened: Callable[[], bool]) -> None:
+    """Let messages arrive until something happens; a browser that reads gets all of them."""
+    first = 0
+    while not happened():
+        keys = send_many(page, first)
+        assert [each["key"] for each in events.messages(100)] == keys
+        first += 100
+
+
 def test_stalled_browser_loses(
     served: Callable[..., Any], eventually: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,11 +189,7 @@ def test_stalled_browser_loses(
     events = page.events("?text=x")
     with stalling(page):
         eventually(lambda: len(page.window.viewers) == 2)
-        first = 0
-        while not any(viewer.skipped for viewer in page.window.viewers):
-            keys = send_many(page, first)
-            assert [each["key"] for each in events.messages(100)] == keys
-            first += 100
+        send_until(page, events, lambda: any(each.skipped for each in page.window.viewers))
         assert sum(viewer.skipped == 0 for viewer in page.window.viewers) == 1
 
 
@@ -198,11 +203,7 @@ def test_stalled_browser_is_dropped(
     events = page.events("?text=x")
     with stalling(page):
         eventually(lambda: len(page.window.viewers) == 2)
-        first = 0
-        while len(page.window.viewers) == 2:
-            keys = send_many(page, first)
-            assert [each["key"] for each in events.messages(100)] == keys
-            first += 100
+        send_until(page, events, lambda: len(page.window.viewers) != 2)
     page.send("t", msg="x", msg_id="last")
     assert events.messages(1)[0]["key"] == "last"
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import stat
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from fedmsg import _signing, options
+from fedmsg import _signing, options, utils
 from fedmsg.commands.checks import Case, Finding, error, ok, warning
 from fedmsg.exceptions import FedmsgError
 
@@ -50,7 +49,7 @@ def certificates(case: Case) -> Iterator[Finding]:
 
 def _certnames(case: Case) -> Iterator[Any]:
     """Yield the names of the files that this machine signs with, or a finding."""
-    config, host = case.config, socket.gethostname().partition(".")[0]
+    config, host = case.config, utils.hostname()
     table = config.get("certnames") or {}
     if case.role == "relay":
         yield table["signing_relay"]

@@ -60,14 +60,11 @@ class Loaded:
             except MissingConfigName as problem:
                 yield error(_FILES, str(problem), "write: config = {...}")
                 return
-            except ConfigFileError as problem:
-                # Without the text of the error: it may quote a line with a password.
-                text = f"{path} fails: {problem.reason}"
-                yield error(_FILES, text, f"run: python3 {path}")
-                return
             except BaseException as problem:  # noqa: BLE001  SystemExit, for one
-                text = f"{path} fails: {type(problem).__name__}"
-                yield error(_FILES, text, f"run: python3 {path}")
+                # Without the text of the error: it may quote a line with a password.
+                name = type(problem).__name__
+                reason = problem.reason if isinstance(problem, ConfigFileError) else name
+                yield error(_FILES, f"{path} fails: {reason}", f"run: python3 {path}")
                 return
         for each in told:
             yield warning(_FILES, f"{each.message}", f"look at: ls -l {path}")

@@ -8,7 +8,7 @@ import json
 import threading
 
 import pytest
-from aio_parts import run
+from aio_parts import begun, run
 from parts import PATIENCE, relayed, settings
 
 import fedmsg
@@ -27,11 +27,9 @@ class Blocking:
         assert self.release.wait(PATIENCE)
         return message
 
-
-async def until(condition):
-    """Let the loop turn until a condition holds; the caller's deadline bounds it."""
-    while not condition():
-        await asyncio.sleep(0.005)
+    async def is_entered(self):
+        """Wait, in a thread, until there is something to store."""
+        assert await asyncio.to_thread(self.entered.wait, PATIENCE)
 
 
 def test_message_is_the_same(relay, address):
@@ -91,7 +89,7 @@ def test_the_loop_turns_while_publish_waits(relay, address):
         config = relayed(there.endpoint, persistent_store=store)
         async with aio.FedMsgContext(**config) as context:
             publishing = asyncio.create_task(context.publish(topic="a"))
-            await until(store.entered.is_set)
+            await store.is_entered()
             store.release.set()
             await publishing
 
@@ -107,9 +105,8 @@ def test_cancelled_publish_is_withdrawn(relay, address):
         config = relayed(there.endpoint, persistent_store=store)
         async with aio.FedMsgContext(**config) as context:
             first = asyncio.create_task(context.publish(topic="first"))
-            await until(store.entered.is_set)
-            second = asyncio.create_task(context.publish(topic="second"))
-            await asyncio.sleep(0)
+            await store.is_entered()
+            second = await begun(context.publish(topic="second"))
             second.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await second
@@ -131,8 +128,7 @@ def test_publish_cancelled_at_its_turn(address, listener):
 
     async def main():
         async with aio.FedMsgContext(**config) as context:
-            first = asyncio.create_task(context.publish(topic="first"))
-            await asyncio.sleep(0)
+            first = await begun(context.publish(topic="first"))
             first.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await first
@@ -151,7 +147,7 @@ def test_more_than_the_thread_may_hold(relay, address, monkeypatch):
         config = relayed(there.endpoint, persistent_store=store)
         async with aio.FedMsgContext(**config) as context:
             tasks = [asyncio.create_task(context.publish(topic=str(n))) for n in range(10)]
-            await until(store.entered.is_set)
+            await store.is_entered()
             assert context._worker._calls.qsize() <= 2
             tasks[-1].cancel()
             store.release.set()
@@ -170,9 +166,8 @@ def test_destroy_while_publishers_wait(relay, address, monkeypatch):
     async def main():
         context = await aio.FedMsgContext(**relayed(there.endpoint, persistent_store=store))
         tasks = [asyncio.create_task(context.publish(topic=str(n))) for n in range(4)]
-        await until(store.entered.is_set)
-        ended = asyncio.create_task(context.destroy())
-        await asyncio.sleep(0)
+        await store.is_entered()
+        ended = await begun(context.destroy())
         store.release.set()
         await ended
         assert await context.flush() == 0
@@ -218,8 +213,7 @@ def test_open_cancelled(address, make_context):
 
     async def main():
         waiting = {**config, "wait_for_subscriptions": 1, "post_init_sleep": 0.2}
-        opening = asyncio.ensure_future(aio.FedMsgContext(**waiting))
-        await asyncio.sleep(0)
+        opening = await begun(aio.FedMsgContext(**waiting))
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
@@ -236,10 +230,11 @@ def test_one_of_those_that_wait_for_the_opening_is_cancelled(relay, address):
         async with contextlib.AsyncExitStack() as stack:
             context = aio.FedMsgContext(**relayed(there.endpoint))
             stack.push_async_callback(context.destroy)
-            tasks = [asyncio.create_task(context.publish(topic=str(n))) for n in range(3)]
-            await asyncio.sleep(0)
-            tasks[0].cancel()
-            return await asyncio.gather(*tasks, return_exceptions=True)
+            others = [asyncio.create_task(context.publish(topic=str(n))) for n in (1, 2)]
+            # It is the last of them to begin, and the first to go on.
+            first = await begun(context.publish(topic="0"))
+            first.cancel()
+            return await asyncio.gather(first, *others, return_exceptions=True)
 
     assert isinstance(run(main())[0], asyncio.CancelledError)
     assert there.topics(2) == ["1", "2"]

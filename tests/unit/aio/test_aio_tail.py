@@ -107,7 +107,7 @@ def test_cancelled_wait_loses_nothing(publisher, monkeypatch, validating):
                 there.send(frames(str(number)))
                 cancelled = asyncio.create_task(anext(tail))
                 for _ in range(number % 7):
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)  # noqa: sleep  at each of these turns it is cancelled
                 cancelled.cancel()
                 heard += await asyncio.gather(cancelled, return_exceptions=True)
             there.send(GOOD)

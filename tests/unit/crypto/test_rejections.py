@@ -260,3 +260,14 @@ def test_common_name_is_what_counts():
     """The tests' own certificates have the names that they say."""
     subject = Authority().issue("leaf").certificate.subject
     assert [item.value for item in subject.get_attributes_for_oid(NameOID.COMMON_NAME)] == ["leaf"]
+
+
+def test_valid_messages_are_counted(pki):
+    """However often somebody looks, and whichever way they are checked."""
+    message = crypto.sign({"topic": "org.test.a", "msg": {}}, **pki.config)
+    before = crypto.accepted
+    assert crypto.validate(message, **pki.config)
+    assert crypto.check(message, **pki.config).valid
+    assert crypto.check_received("org.test.a", message, **pki.config).valid
+    assert not crypto.validate({**message, "msg": {"x": 1}}, **pki.config)
+    assert [crypto.accepted - before for _ in range(3)] == [3, 3, 3]

@@ -170,10 +170,10 @@ def test_locks_are_free_in_a_child() -> None:
         from fedmsg import crypto
         from fedmsg.crypto import _cache
         cache = _cache.Cache(1)
-        with cache._lock, crypto._rejections_lock:
+        with cache._lock, crypto._counts._lock:
             pid = os.fork()
             if not pid:
-                free = not cache._lock.locked() and not crypto._rejections_lock.locked()
+                free = not cache._lock.locked() and not crypto._counts._lock.locked()
                 os._exit(0 if free else 1)
         print(os.waitpid(pid, 0)[1])
         """

@@ -67,7 +67,7 @@ def test_what_files_print_is_not_in_the_report(
 
 def test_a_file_that_hangs() -> None:
     """It is given up, and the report says so."""
-    Path("fedmsg-config.py").write_text("import time\ntime.sleep(3600)\nconfig = {}\n")
+    Path("fedmsg-config.py").write_text("import time\ntime.sleep(3600)\nconfig = {}\n")  # noqa: sleep
     output = run_script(
         """
         from fedmsg.commands import doctor
