@@ -25,7 +25,7 @@ EXTRAS = {
     # What consumers missed while they were down.
     "datagrepper": ["requests>=2.28"],
     "bridge": ["pika>=1.3"],
-    "irc": ["irc>=20"],
+    "irc": ["irc>=20", "requests>=2.28"],
     "sql": ["SQLAlchemy>=1.4.46"],
     "srv": ["dnspython>=2"],
     "web": ["starlette>=0.37", "uvicorn>=0.29", "websockets>=14"],

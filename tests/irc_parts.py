@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pwd
 import shutil
@@ -20,12 +21,41 @@ PROGRAM = "/usr/sbin/ngircd"
 PATIENCE = 20.0
 #: Channels, and the mode of the second one, which lets no colours in.
 OPEN, STRICT = "#open", "#strict"
+TOPIC = "org.fedoraproject.dev.logger.log"
+
+
+def message(text: Any = "hello", topic: str = TOPIC, **changes: Any) -> dict[str, Any]:
+    """Return a message as a consumer gets it."""
+    body = {
+        "topic": topic, "msg": {"log": text}, "timestamp": 1700000000, "msg_id": "2023-1", "i": 1,
+        "username": "alice", **changes,
+    }  # fmt: skip
+    return {"topic": topic, "body": body}
+
+
+def joined(consumer: Any) -> None:
+    """Wait until all bots of a consumer are in their channels."""
+    for bot in consumer._bots:
+        assert bot.joined.wait(PATIENCE)
 
 
 def needs_ngircd() -> None:
     """Skip where there is no ngircd, and fail where CI says that there must be."""
     if not Path(PROGRAM).exists():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("ngircd is not installed here")
+        _missing("ngircd is not installed here: apt-get install ngircd")
+
+
+def needs_library() -> None:
+    """The same for the library irc."""
+    try:
+        # Not find_spec("irc"), which would find the directory tests/irc.
+        importlib.import_module("irc.client")
+    except ImportError:
+        _missing("the library irc is not installed here: pip install '.[irc]'")
+
+
+def _missing(text: str) -> None:
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(text)
 
 
 class Ngircd:
@@ -35,17 +65,20 @@ class Ngircd:
         folder: for its configuration.
         port: where it listens; with TLS on ``tls_port``, if a key is given.
         key: files of key and certificate.
+        password: without which nobody is let in.
     """
 
     def __init__(
-        self, folder: Path, port: int, tls_port: int = 0, key: tuple[str, str] | None = None
-    ) -> None:
+        self, folder: Path, port: int, tls_port: int = 0, key: tuple[str, str] | None = None,
+        password: str = "",
+    ) -> None:  # fmt: skip
         self.port, self.tls_port = port, tls_port
         user = pwd.getpwuid(os.getuid()).pw_name
         lines = [
             "[Global]", "Name = irc.test.invalid", "Info = tests", f"Ports = {port}",
             "Listen = 127.0.0.1", "AdminEMail = a@example.org", f"ServerUID = {user}",
             "ServerGID = 0" if user == "root" else "", "MotdPhrase = hello",
+            f"Password = {password}" if password else "",
             "[Limits]", "MaxConnectionsIP = 0", "MaxPenaltyTime = 0", "PingTimeout = 20",
             "MaxNickLength = 30",
             "[Options]", "DNS = no", "Ident = no", "PAM = no", "CloakHost = c",

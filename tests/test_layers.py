@@ -77,7 +77,12 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "argcomplete": ("fedmsg._arguments",),
     "prometheus_client": ("fedmsg.hub.metrics",),
     "psutil": ("fedmsg.commands.checks.ports",),
-    "requests": ("fedmsg.commands.replay", "fedmsg.consumers.backlog", "fedmsg.crypto.utils"),
+    "requests": (
+        "fedmsg.commands.replay",
+        "fedmsg.consumers.backlog",
+        "fedmsg.consumers.ircbot",
+        "fedmsg.crypto.utils",
+    ),
     "sqlalchemy": ("fedmsg.encoding.sqla", "fedmsg.replay.sqlstore"),
     "stomp": ("fedmsg.transports.stomp",),
     "starlette": ("fedmsg.web.app",),

@@ -112,7 +112,6 @@ class Client:
         self._limit = RateLimit()
         self._last_line = self._heard = self._asked = 0.0
         self._mark: tuple[str, str] | None = None
-        self._useful = False
         self._join_due: float | None = None
         self._thread = threading.Thread(target=self._run, name="fedmsg-irc", daemon=True)
 
@@ -157,7 +156,7 @@ class Client:
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
-            self._useful = False
+            began = time.monotonic()
             try:
                 self._stay_connected()
                 problem = "the connection was lost"
@@ -166,7 +165,9 @@ class Client:
             self.joined.clear()
             if self._stopping.is_set():
                 return
-            pause = FIRST_PAUSE if self._useful else min(pause * 2, _LONGEST_PAUSE)
+            # A server that takes us and throws us out at once is not asked at full speed.
+            lasted = time.monotonic() - began > _LONGEST_PAUSE
+            pause = FIRST_PAUSE if lasted else min(pause * 2, _LONGEST_PAUSE)
             delay = pause * random.uniform(0.5, 1.0)
             _log.warning("%s: %s; connecting again in %.1f s", self, problem, delay)
             self._stopping.wait(delay)
@@ -256,17 +257,16 @@ class Client:
         self._heard = time.monotonic()
 
     def _on_welcome(self, connection: Any, _event: Any) -> None:
-        self._useful = True
         if self._settings.nickserv_password:
             connection.privmsg("NickServ", f"IDENTIFY {self._settings.nickserv_password}")
         connection.join(self._settings.channel)
 
     def _on_join(self, connection: Any, event: Any) -> None:
         if event.source.nick == connection.get_nickname():
-            _log.info("%s: joined as %s", self, event.source.nick)
             connection.mode(self._settings.channel, "")
             self.joined.set()
             self.factory.ready(self)
+            _log.info("%s: joined as %s", self, event.source.nick)
 
     def _on_channelmodeis(self, _connection: Any, event: Any) -> None:
         self._look_at_modes(event.arguments[1:2])

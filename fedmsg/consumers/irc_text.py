@@ -34,15 +34,20 @@ def coloured(text: str, colour: str) -> str:
 
 
 def ircprettify(
-    title: str, subtitle: str, link: str = "", config: Mapping[str, Any] | None = None
+    title: str,
+    subtitle: str,
+    link: str = "",
+    config: Mapping[str, Any] | None = None,
+    colours: bool = True,
 ) -> str:
-    """Return the line for a message, in colours.
+    """Return the line for a message.
 
     Args:
         title: such as ``git.receive``; its first part chooses the colour.
         subtitle: what happened.
         link: where to read more, or empty.
         config: ``irc_color_lookup`` and ``irc_default_color``.
+        colours: whether the line has any.
     """
     config = config or {}
     lookup = config.get("irc_color_lookup") or {}
@@ -50,25 +55,26 @@ def ircprettify(
     title, subtitle, link = (
         without_control(each or "", keep="") for each in (title, subtitle, link)
     )
-    link = coloured(link, "teal") if link else ""
-    return f"{coloured(title, colour)} -- {subtitle} {link}"
+    if colours:
+        title, link = coloured(title, colour), coloured(link, "teal") if link else ""
+    return f"{title} -- {subtitle} {link}"
 
 
-def plain(topic: str, body: Mapping[str, Any], pretty: bool = False) -> str:
+def plain(topic: str, body: Mapping[str, Any], pretty: bool = False, doubt: str = "") -> str:
     """Return the line for a message whose words nobody asked for.
 
     Args:
         topic: of the message.
         body: the message.
         pretty: JSON, behind a coloured topic.
+        doubt: stands in front of the body.
     """
     shown = {key: value for key, value in body.items() if key != "topic"}
     with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError, OSError):
         shown["timestamp"] = time.ctime(shown["timestamp"])
     topic = f"{without_control(topic, keep=''):<30}"
-    if pretty:
-        return f"{coloured(topic, _DEFAULT)} {without_control(encoding.dumps(shown), keep='')}"
-    return f"{topic} {without_control(repr(shown), keep='')}"
+    text = without_control(encoding.dumps(shown) if pretty else repr(shown), keep="")
+    return " ".join(filter(None, [coloured(topic, _DEFAULT) if pretty else topic, doubt, text]))
 
 
 def fitting(line: str, command: str, channel: str, nickname: str) -> str:

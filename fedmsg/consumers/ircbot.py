@@ -14,6 +14,7 @@ from typing import Any
 import fedmsg.meta
 
 from .. import crypto, options
+from .._bounded import bounded
 from .._visible import without_control
 from ..exceptions import ConfigurationError
 from ..meta.failures import safely
@@ -48,9 +49,14 @@ def _default_link_shortener(url: str) -> str:
     try:
         import requests
 
-        response = requests.get(_SHORTENER, params={"url": url}, timeout=_SHORTENER_SECONDS)
-        response.raise_for_status()
-        return str(response.text[:200].strip())
+        def ask() -> str:
+            query, seconds = {"url": url}, _SHORTENER_SECONDS
+            response = requests.get(_SHORTENER, params=query, timeout=seconds)
+            response.raise_for_status()
+            return str(response.text[:200].strip())
+
+        # The time-out of requests is for each packet.
+        return bounded(ask, 2 * _SHORTENER_SECONDS) or url
     except Exception as error:  # noqa: BLE001  the line is shown in any case
         log.debug("%s cannot be shortened: %s", url, error)
         return url
@@ -228,14 +234,15 @@ class IRCBotConsumer(FedmsgConsumer):
             terse: in words.
             short: shorten the link: True, or a function that does it.
         """
-        if not terse:
-            return plain(topic, msg, pretty)
         config = self.hub.config
+        doubt = crypto.doubt(topic, msg, config) if config.get("validate_signatures") else ""
+        if not terse:
+            return plain(topic, msg, pretty, doubt)
+        if doubt:
+            return ircprettify(topic, doubt, "", config, pretty)
         if not pretty:
             words = str(safely(fedmsg.meta.msg2repr, msg, "", config) or "")
             return without_control(words, keep="") or plain(topic, msg)
-        if config.get("validate_signatures") and (doubt := _doubt(msg, config)):
-            return ircprettify(topic, doubt, "", config)
         title = safely(fedmsg.meta.msg2title, msg, topic, config)
         subtitle = safely(fedmsg.meta.msg2subtitle, msg, "", config)
         link = safely(fedmsg.meta.msg2link, msg, "", config) or ""
@@ -306,13 +313,3 @@ def _tls(entry: Mapping[str, Any]) -> ssl.SSLContext | None:
 
 def _shown(entry: Mapping[str, Any]) -> str:
     return repr({key: value for key, value in entry.items() if "password" not in str(key)})[:300]
-
-
-def _doubt(msg: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Return what is to be said of a message that is not properly signed, empty for one that is."""
-    settings = crypto.settings(config)
-    # Those of a STOMP broker are put in after the message was signed.
-    without = {key: value for key, value in msg.items() if key != "headers"}
-    if crypto.check(without, **settings).valid or crypto.check(dict(msg), **settings).valid:
-        return ""
-    return "(unsigned)" if "signature" not in msg else "(invalid signature!)"

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hubs import FakeHub
-from irc_parts import OPEN, Listener, Ngircd, needs_ngircd
+from irc_parts import OPEN, Listener, Ngircd, needs_library, needs_ngircd
 from parts import settings
 
-pytest.importorskip("irc.client")
+
+@pytest.fixture(autouse=True)
+def library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library irc, without which no bot can be made; and bots that look often."""
+    needs_library()
+    from fedmsg.consumers import irc_client
+
+    monkeypatch.setattr(irc_client, "_LOOK", 0.01)
 
 
 @pytest.fixture
@@ -57,6 +66,25 @@ def bots() -> Iterator[Callable[..., Any]]:
         each.stop()
         assert each.wait_stopped(time.monotonic() + 20) == 0
         assert not any(bot._thread.is_alive() for bot in each._bots)
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A listening socket: a server that speaks no IRC."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(20)
+        yield listening
+
+
+@pytest.fixture
+def words() -> Iterator[None]:
+    """Words of a processor for every message."""
+    with (
+        mock.patch("fedmsg.meta.msg2title", lambda msg, **_: "logger.log"),
+        mock.patch("fedmsg.meta.msg2subtitle", lambda msg, **_: msg["msg"]["log"]),
+        mock.patch("fedmsg.meta.msg2link", lambda msg, **_: "http://long"),
+    ):
+        yield
 
 
 def configuration(*entries: dict[str, Any], **config: Any) -> dict[str, Any]:

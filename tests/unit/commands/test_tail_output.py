@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import fedmsg
+from fedmsg import crypto
 
 Run = Callable[..., str]
 
@@ -117,3 +118,26 @@ def test_bad_pattern_in_a_file_is_named(run: Run) -> None:
     with pytest.raises(SystemExit) as stopped:
         run([], exclusive_regexp="(")
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("option", ["--terse", "--pretty", "--query=msg.log", "--cowsay"])
+def test_marks(run: Run, pki: Any, option: str) -> None:
+    """What is not properly signed is shown with a mark in front, in every form for people."""
+    body = {
+        "topic": "org.fedoraproject.dev.logger.log",
+        "msg": {"log": "x"},
+        "timestamp": 1,
+        "i": 1,
+    }
+    signed = crypto.sign(body, **pki.config)
+    elsewhere = {**signed, "topic": "org.fedoraproject.dev.logger.other"}
+    config = {**pki.config, "topic_prefix_re": r"org\.fedoraproject\.dev"}
+    output = run([body, signed, elsewhere], "--mark", option, "--validate", **config)
+    firsts = [line.partition("[")[0] for line in output.splitlines() if "[fedmsg.commands" in line]
+    assert firsts == ["(unsigned) ", "", "(invalid signature!) "]
+
+
+def test_marks_are_not_for_json(run: Run) -> None:
+    """They would make it something else."""
+    with pytest.raises(ValueError, match="use --validate"):
+        run([], "--mark", "--json")
