@@ -101,6 +101,31 @@ def test_doubts(
     assert there.said()[0].startswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [
+        ({"terse": True, "pretty": True}, f"\x0315{TOPIC}\x03 -- (DOUBT) "),
+        ({"terse": True}, f"{TOPIC} -- (DOUBT) "),
+        ({}, f"{TOPIC} (DOUBT) {{'"),
+        ({"pretty": True}, f"\x0315{TOPIC}\x03 (DOUBT) {{"),
+    ],
+)
+def test_doubts_in_every_form(
+    bots: Bots, port: Callable[[], int], pki: Any, form: dict[str, bool], start: str
+) -> None:
+    """The mark is in front of what the sender chose; another topic outside is a doubt, too."""
+    consumer = bots({"port": port()}, **{**pki.config, "validate_signatures": True})
+    body = message("(fine)")["body"]
+    line = consumer.prettify(topic=TOPIC, msg=body, **form)
+    assert line.startswith(start.replace("DOUBT", "unsigned"))
+    signed = crypto.sign({**body, "topic": "org.other"}, **pki.config)
+    line = consumer.prettify(topic=TOPIC, msg=signed, **form)
+    assert line.startswith(start.replace("DOUBT", "invalid signature!"))
+    signed = crypto.sign(body, **pki.config)
+    for headers in ({}, {"headers": {"broker": "a"}}):
+        assert "(invalid" not in consumer.prettify(topic=TOPIC, msg={**signed, **headers}, **form)
+
+
 def test_only_what_concerns_it_is_logged_without_passwords(
     bots: Bots, caplog: pytest.LogCaptureFixture
 ) -> None:

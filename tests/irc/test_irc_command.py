@@ -48,7 +48,7 @@ def test_from_the_bus_to_the_channel(
     # The server takes the blank away that 1.1.7 put in the place of a link.
     assert there.said() == ["logger.log -- it works (alice)"]
     assert running.stop(number) == 0
-    there.until(lambda line: line.startswith(b":bot!") and b" QUIT " in line)
+    there.until(lambda line: line.startswith(b":bot!") and b"fedmsg ends" in line)
 
 
 @pytest.mark.parametrize(
