@@ -94,7 +94,7 @@ class Client:
     Attributes:
         joined: set while it is in the channel.
         sent: lines that were sent.
-        dropped: lines that were not, because too many waited.
+        dropped: lines that were not, because too many waited, or that the channel refused.
 
     Raises:
         MissingDependency: the extra ``irc`` is not installed.
@@ -264,8 +264,8 @@ class Client:
     def _on_join(self, connection: Any, event: Any) -> None:
         if event.source.nick == connection.get_nickname():
             connection.mode(self._settings.channel, "")
-            self.joined.set()
             self.factory.ready(self)
+            self.joined.set()
             _log.info("%s: joined as %s", self, event.source.nick)
 
     def _on_channelmodeis(self, _connection: Any, event: Any) -> None:
@@ -286,6 +286,9 @@ class Client:
             self._join_later()
 
     def _on_closed(self, _connection: Any, event: Any) -> None:
+        if event.type == "cannotsendtochan":  # what we said is gone
+            with self._lock:
+                self.dropped += 1
         _log.warning("%s: %s %a", self, event.type, str(event.arguments)[:200])
         self._join_later()
 

@@ -106,28 +106,46 @@ def test_nickname_in_use(server: Ngircd, listen: Listen, bots: Bots) -> None:
     assert "'taken'" in there.said()[0]
 
 
-def test_kicked(server: Ngircd, listen: Listen, bots: Bots, quick: None) -> None:
+def test_kicked(
+    server: Ngircd, listen: Listen, bots: Bots, quick: None, eventually: Wait, caplog: Any
+) -> None:
     """It comes again, and says what was to be said meanwhile."""
     there = listen()
     consumer = bots({"port": server.port})
     joined(consumer)
     there.send(f"KICK {OPEN} bot :out")
-    there.until(lambda line: b" KICK " in line)
+    eventually(lambda: "kicked by 'listener!" in caplog.text)
     consumer.consume(message("meanwhile"))
     there.sees("bot")
     assert "'meanwhile'" in there.said()[0]
 
 
-def test_not_let_in(server: Ngircd, listen: Listen, bots: Bots, quick: None) -> None:
+def test_not_let_in(
+    server: Ngircd, listen: Listen, bots: Bots, quick: None, eventually: Wait, caplog: Any
+) -> None:
     """A channel that is for invited users: it tries again."""
     there = listen()
     there.send(f"MODE {OPEN} +i")
     there.until(lambda line: b" +i" in line)
     consumer = bots({"port": server.port})
-    other = listen("#other", "second")
-    other.send("WHOIS bot")
+    eventually(lambda: "inviteonlychan" in caplog.text)
+    assert not consumer._bots[0].joined.is_set()
     there.send(f"MODE {OPEN} -i")
     joined(consumer)
+
+
+def test_refused_lines_are_counted(
+    server: Ngircd, listen: Listen, bots: Bots, quick: None, eventually: Wait, caplog: Any
+) -> None:
+    """A channel in which the bot may not speak."""
+    there = listen()
+    there.send(f"MODE {OPEN} +m")
+    there.until(lambda line: b" +m" in line)
+    consumer = bots({"port": server.port}, irc_method="msg")
+    joined(consumer)
+    consumer.consume(message("unheard"))
+    eventually(lambda: consumer._bots[0].dropped == 1)
+    assert "cannotsendtochan" in caplog.text
 
 
 def test_silent_server(

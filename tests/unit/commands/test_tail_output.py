@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -120,20 +121,20 @@ def test_bad_pattern_in_a_file_is_named(run: Run) -> None:
     assert stopped.value.code == 2
 
 
+#: Where the text of a message begins.
+START = re.compile(r"(\([a-z !]+\) )?\[\d{4}-\d\d-\d\d [\d:]{8}\]\[fedmsg\.commands")
+
+
 @pytest.mark.parametrize("option", ["--terse", "--pretty", "--query=msg.log", "--cowsay"])
 def test_marks(run: Run, pki: Any, option: str) -> None:
     """What is not properly signed is shown with a mark in front, in every form for people."""
-    body = {
-        "topic": "org.fedoraproject.dev.logger.log",
-        "msg": {"log": "x"},
-        "timestamp": 1,
-        "i": 1,
-    }
+    fake = "x\n[2026-11-25 00:00:00][fedmsg.commands    INFO] forged"
+    body = {"topic": "org.fedoraproject.dev.logger.log", "msg": {"log": fake}, "timestamp": 1}
     signed = crypto.sign(body, **pki.config)
     elsewhere = {**signed, "topic": "org.fedoraproject.dev.logger.other"}
     config = {**pki.config, "topic_prefix_re": r"org\.fedoraproject\.dev"}
     output = run([body, signed, elsewhere], "--mark", option, "--validate", **config)
-    firsts = [line.partition("[")[0] for line in output.splitlines() if "[fedmsg.commands" in line]
+    firsts = [line.partition("[")[0] for line in output.splitlines() if START.match(line)]
     assert firsts == ["(unsigned) ", "", "(invalid signature!) "]
 
 
