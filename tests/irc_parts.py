@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parts import settings
 
 PROGRAM = "/usr/sbin/ngircd"
 PATIENCE = 20.0
@@ -31,6 +32,16 @@ def message(text: Any = "hello", topic: str = TOPIC, **changes: Any) -> dict[str
         "username": "alice", **changes,
     }  # fmt: skip
     return {"topic": topic, "body": body}
+
+
+def configuration(*entries: dict[str, Any], **config: Any) -> dict[str, Any]:
+    """Return what a consumer needs, with quick bots."""
+    usual = {"network": "127.0.0.1", "channel": OPEN, "nickname": "bot", "line_rate": 0.0}
+    return {
+        **settings(topic_prefix_re=r"org\.fedoraproject\.(dev|stg|prod)"),
+        "fedmsg.consumers.ircbot.enabled": True, "irc": [{**usual, **each} for each in entries],
+        "validate_signatures": False, **config,
+    }  # fmt: skip
 
 
 def joined(consumer: Any) -> None:

@@ -128,6 +128,13 @@ class IRCBotConsumer(FedmsgConsumer):
             # Before anything is subscribed to: a wrong entry must not leave a consumer behind.
             self._bots = [make_irc_client(each) for each in self._factories(hub.config)]
         super().__init__(hub)
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        # Like workers: nobody is connected to before the hub runs.
+        self._threads.add("irc", self._connect)
+
+    def _connect(self) -> None:
         for bot in self._bots:
             bot.start()
 

@@ -11,8 +11,7 @@ from unittest import mock
 
 import pytest
 from hubs import FakeHub
-from irc_parts import OPEN, Listener, Ngircd, needs_library, needs_ngircd
-from parts import settings
+from irc_parts import OPEN, Listener, Ngircd, configuration, needs_library, needs_ngircd
 
 
 @pytest.fixture(autouse=True)
@@ -85,13 +84,3 @@ def words() -> Iterator[None]:
         mock.patch("fedmsg.meta.msg2link", lambda msg, **_: "http://long"),
     ):
         yield
-
-
-def configuration(*entries: dict[str, Any], **config: Any) -> dict[str, Any]:
-    """Return what a consumer needs, with quick bots."""
-    usual = {"network": "127.0.0.1", "channel": OPEN, "nickname": "bot", "line_rate": 0.0}
-    return {
-        **settings(topic_prefix_re=r"org\.fedoraproject\.(dev|stg|prod)"),
-        "fedmsg.consumers.ircbot.enabled": True, "irc": [{**usual, **each} for each in entries],
-        "validate_signatures": False, **config,
-    }  # fmt: skip

@@ -8,12 +8,14 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from irc_parts import OPEN, STRICT, TOPIC, Listener, Ngircd, joined, message
+from irc_parts import OPEN, STRICT, TOPIC, Listener, Ngircd, configuration, joined, message
 
 from fedmsg import crypto
+from fedmsg.consumers import ircbot
 
 Bots = Callable[..., Any]
 Listen = Callable[..., Listener]
+KEY = ircbot.IRCBotConsumer.config_key
 
 
 def test_pretty_and_terse(server: Ngircd, listen: Listen, bots: Bots, words: None) -> None:
@@ -124,6 +126,44 @@ def test_doubts_in_every_form(
     signed = crypto.sign(body, **pki.config)
     for headers in ({}, {"headers": {"broker": "a"}}):
         assert "(invalid" not in consumer.prettify(topic=TOPIC, msg={**signed, **headers}, **form)
+
+
+def test_names_of_1_1_7() -> None:
+    """The factory is made with the old arguments, and the client of it has the old methods."""
+    consumer = mock.Mock()
+    factory = ircbot.Fedmsg2IRCFactory("#c", "nick", {}, True, False, None, 0.5, consumer, None)
+    client = ircbot.make_irc_client(factory)
+    client.notice("#c", "a")
+    client.msg("#c", "b")
+    assert list(client._waiting) == [("NOTICE", "a"), ("PRIVMSG", "b")]
+    factory.ready(client)
+    consumer.add_irc_client.assert_called_once_with(client)
+
+
+def test_constructor_connects_nobody(port: Callable[[], int]) -> None:
+    """That is begun with the hub; clients come and go by the old names."""
+    hub = mock.Mock(config=configuration({"port": port()}))
+    consumer = ircbot.IRCBotConsumer(hub)
+    [bot] = consumer._bots
+    assert not bot._thread.is_alive()
+    assert consumer.irc_clients == []
+    consumer.add_irc_client(bot)
+    consumer.add_irc_client(bot)
+    assert consumer.irc_clients == [bot]
+    consumer.del_irc_clients(factory=mock.Mock())
+    assert consumer.irc_clients == [bot]
+    consumer.del_irc_clients(client=bot)
+    consumer.add_irc_client(bot)
+    consumer.del_irc_clients(factory=bot.factory)
+    assert consumer.irc_clients == []
+    consumer.stop()
+
+
+def test_disabled() -> None:
+    """Without its key it makes no bots, whatever the entries say, and can be stopped."""
+    consumer = ircbot.IRCBotConsumer(mock.Mock(config={**configuration(), KEY: False, "irc": 3}))
+    assert consumer._bots == []
+    consumer.stop()
 
 
 def test_only_what_concerns_it_is_logged_without_passwords(

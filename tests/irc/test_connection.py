@@ -148,6 +148,23 @@ def test_refused_lines_are_counted(
     assert "cannotsendtochan" in caplog.text
 
 
+def test_back_off(
+    port: Callable[[], int], bots: Bots, eventually: Wait, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """Each pause is twice the one before, up to the longest."""
+    monkeypatch.setattr(irc_client, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(irc_client, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(irc_client.random, "uniform", lambda least, most: most)
+    bots({"port": port()})
+
+    def pauses() -> list[float]:
+        return [each.args[-1] for each in caplog.records if "connecting again" in each.msg]
+
+    eventually(lambda: len(pauses()) >= 4)
+    assert pauses()[:4] == [0.02, 0.04, 0.05, 0.05]
+
+
 def test_silent_server(
     silent: socket.socket, bots: Bots, quick: None, caplog: pytest.LogCaptureFixture
 ) -> None:
