@@ -9,16 +9,18 @@ import logging
 import random
 import select
 import socket
-import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._limits import RateLimit
 from ..exceptions import MissingDependency
 from .irc_text import fitting, without_colours
+
+if TYPE_CHECKING:
+    import ssl
 
 _log = logging.getLogger("fedmsg.consumers.ircbot")
 
@@ -307,7 +309,8 @@ class Client:
 
 
 def _is_readable(sock: socket.socket, seconds: float) -> bool:
-    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+    pending = getattr(sock, "pending", None)  # what TLS has read already
+    if pending is not None and pending():
         return True
     poller = select.poll()
     poller.register(sock, select.POLLIN)

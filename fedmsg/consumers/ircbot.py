@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import logging
 import re
-import ssl
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fedmsg.meta
 
@@ -22,6 +21,9 @@ from . import FedmsgConsumer
 from .irc_client import Client, Settings
 from .irc_text import ircprettify, mirc_colors, plain
 from .values import body_of
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = [
     "Fedmsg2IRCFactory",
@@ -113,7 +115,7 @@ class IRCBotConsumer(FedmsgConsumer):
     Raises:
         ConfigurationError: ``irc`` has no usable entry, or one with a wrong value.
         MissingDependency: the extra ``irc`` is not installed.
-        KeyError: the configuration has no ``topic_prefix_re``.
+        KeyError: the configuration has no ``topic_prefix_re``; unless it is disabled.
     """
 
     validate_signatures = False
@@ -121,10 +123,12 @@ class IRCBotConsumer(FedmsgConsumer):
     topic = "*"
 
     def __init__(self, hub: Any) -> None:
-        fedmsg.meta.make_processors(**hub.config)
+        enabled = hub.config.get(self.config_key)
+        if enabled or "topic_prefix_re" in hub.config:
+            fedmsg.meta.make_processors(**hub.config)
         self.irc_clients: list[Any] = []
         self._bots: list[Client] = []
-        if hub.config.get(self.config_key):
+        if enabled:
             # Before anything is subscribed to: a wrong entry must not leave a consumer behind.
             self._bots = [make_irc_client(each) for each in self._factories(hub.config)]
         super().__init__(hub)
@@ -307,6 +311,8 @@ def _number(entry: Mapping[str, Any], key: str, default: float) -> float:
 def _tls(entry: Mapping[str, Any]) -> ssl.SSLContext | None:
     if not entry.get("ssl"):
         return None
+    import ssl  # every hub imports this module, and few have bots
+
     try:
         context = ssl.create_default_context(cafile=entry.get("ssl_ca") or None)
     except (OSError, ValueError, TypeError) as error:

@@ -161,7 +161,9 @@ def test_constructor_connects_nobody(port: Callable[[], int]) -> None:
 
 def test_disabled() -> None:
     """Without its key it makes no bots, whatever the entries say, and can be stopped."""
-    consumer = ircbot.IRCBotConsumer(mock.Mock(config={**configuration(), KEY: False, "irc": 3}))
+    config = {**configuration(), KEY: False, "irc": 3}
+    del config["topic_prefix_re"]
+    consumer = ircbot.IRCBotConsumer(mock.Mock(config=config))
     assert consumer._bots == []
     consumer.stop()
 
