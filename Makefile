@@ -6,7 +6,7 @@
 PYTHON ?= python3
 PEER_PYTHON ?= $(call python_of,3.11)
 PYTEST_ARGS ?=
-TEST_EXTRAS ?= bridge,commands,crypto,docs,metrics,sql,srv,stomp,test,web
+TEST_EXTRAS ?= bridge,commands,crypto,docs,irc,metrics,sql,srv,stomp,test,web
 TOX_ENVS ?= py310,py312,py313,stomp8
 # How long a trial lasts, in seconds.
 FEDMSG_TRIAL_SECONDS ?= 10

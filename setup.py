@@ -25,7 +25,7 @@ EXTRAS = {
     # What consumers missed while they were down.
     "datagrepper": ["requests>=2.28"],
     "bridge": ["pika>=1.3"],
-    "irc": ["irc>=20"],
+    "irc": ["irc>=20", "requests>=2.28"],
     "sql": ["SQLAlchemy>=1.4.46"],
     "srv": ["dnspython>=2"],
     "web": ["starlette>=0.37", "uvicorn>=0.29", "websockets>=14"],
@@ -101,6 +101,7 @@ setup(
             "fedmsg-doctor = fedmsg.commands.doctor:doctor",
             "fedmsg-check = fedmsg.commands.check_script:main",
             "fedmsg-gateway = fedmsg.commands.gateway:gateway",
+            "fedmsg-irc = fedmsg.commands.ircbot:ircbot",
             "fedmsg-hub = fedmsg.commands.hub:hub",
             "fedmsg-keys = fedmsg.commands.keys:keys",
             "fedmsg-announce = fedmsg.commands.announce:announce",
@@ -121,6 +122,7 @@ setup(
         "moksha.consumer": [
             "fedmsg-dummy = fedmsg.consumers.dummy:DummyConsumer",
             "fedmsg-gateway = fedmsg.consumers.gateway:GatewayConsumer",
+            "fedmsg-ircbot = fedmsg.consumers.ircbot:IRCBotConsumer",
             "fedmsg-relay = fedmsg.consumers.relay:RelayConsumer",
         ],
     },

@@ -20,7 +20,7 @@ config = {
             "filters": {"topic": [], "body": ["lub-dub"]},
         },
     ],
-    # Colour of a line by the third part of its topic.
+    # Colour of a title by its first word, usually a module.
     "irc_color_lookup": {
         "fas": "light blue",
         "bodhi": "green",

@@ -165,7 +165,8 @@ _ROWS: list[Option] = [
     ),
     *_section(
         "IRC",
-        O("irc", "one entry for each bot", [_IRC_BOT], check=L),
+        O("irc", "one entry for each bot, as the section on fedmsg-irc describes it", [_IRC_BOT],
+          check=L),
         O("irc_color_lookup", "module to colour", _IRC_COLOURS, fallback={}, check=D),
         O("irc_default_color", "colour of other modules", "light grey", check=S),
         O("irc_method", "notice or msg", "notice", check=S),

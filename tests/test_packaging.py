@@ -33,6 +33,7 @@ SCRIPTS = {
     "fedmsg-doctor": "fedmsg.commands.doctor:doctor",
     "fedmsg-check": "fedmsg.commands.check_script:main",
     "fedmsg-gateway": "fedmsg.commands.gateway:gateway",
+    "fedmsg-irc": "fedmsg.commands.ircbot:ircbot",
     "fedmsg-hub": "fedmsg.commands.hub:hub",
     "fedmsg-keys": "fedmsg.commands.keys:keys",
     "fedmsg-announce": "fedmsg.commands.announce:announce",
@@ -48,6 +49,7 @@ SCRIPTS = {
 CONSUMERS = {
     "fedmsg-dummy": "fedmsg.consumers.dummy:DummyConsumer",
     "fedmsg-gateway": "fedmsg.consumers.gateway:GatewayConsumer",
+    "fedmsg-ircbot": "fedmsg.consumers.ircbot:IRCBotConsumer",
     "fedmsg-relay": "fedmsg.consumers.relay:RelayConsumer",
 }
 PROCESSORS = {

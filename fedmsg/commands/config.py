@@ -18,6 +18,14 @@ from fedmsg.exceptions import MissingEndpoints
 __all__ = ["config"]
 
 _ABSENT = object()
+_EPILOG = """\
+exit status: 0; 1 if a queried key does not exist, or the configuration is wrong
+
+examples:
+  fedmsg-config --redact                     all of it, without passwords
+  fedmsg-config --query endpoints.relay_outbound,relay_inbound
+  fedmsg-config --disable-defaults --config-filename=fedmsg.d/relay.py
+"""
 
 
 def config(argv: Sequence[str] | None = None) -> int | None:
@@ -58,7 +66,11 @@ def parser() -> Any:
     """Return the parser of the command line."""
     import argparse
 
-    made = argparse.ArgumentParser(description="Show the fedmsg configuration as JSON.")
+    made = argparse.ArgumentParser(
+        description="Show the fedmsg configuration as JSON.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = made.add_argument
     add("--config-filename", dest="config_filename", help="read this file only")
     add(

@@ -44,7 +44,8 @@ def choose(config: Mapping[str, Any]) -> Render:
             "\n" + without_control(_words(config, message, "msg2repr"), keep="")
         )
     if config.get("query"):
-        return lambda message: _record(_query(_readable(config, message), config["query"]))
+        keep = "" if config.get("mark") else "\t\n"  # what is marked is one line
+        return lambda message: _record(_query(_readable(config, message), config["query"], keep))
     if config.get("really_pretty"):
         show = _coloured if _wants_colour(config.get("color", "auto")) else encoding.pretty_dumps
         return lambda message: _record("\n" + show(_readable(config, without_credentials(message))))
@@ -90,9 +91,9 @@ def _pretty(message: dict[str, Any]) -> str:
     return text if len(text) > _PRETTY_LENGTH else pprint.pformat(message)
 
 
-def _query(message: dict[str, Any], query: str) -> str:
+def _query(message: dict[str, Any], query: str, keep: str) -> str:
     values = utils.dict_query(message, query).values()
-    return without_control(", ".join(str(value) for value in values))
+    return without_control(", ".join(str(value) for value in values), keep)
 
 
 def _words(config: Mapping[str, Any], message: dict[str, Any], name: str) -> str:

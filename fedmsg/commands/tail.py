@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import fedmsg
+from fedmsg import crypto
 from fedmsg._visible import without_control
 from fedmsg.commands import BaseCommand, listening, rendering, run_command
 from fedmsg.commands.filters import TopicFilter, WordFilter, number_above_zero
+from fedmsg.exceptions import ConfigurationError
 
 __all__ = ["TailCommand", "tail"]
 
@@ -139,6 +141,16 @@ class TailCommand(BaseCommand):
             },
         ),
         (
+            ["--mark"],
+            {
+                "dest": "mark",
+                "action": "store_true",
+                "default": False,
+                "help": "show all messages, those that are not properly signed with a mark in front"
+                " (not with --json)",
+            },
+        ),
+        (
             ["--count"],
             {
                 "dest": "count",
@@ -163,6 +175,8 @@ class TailCommand(BaseCommand):
     def run(self) -> int | None:
         """Print messages until a signal, ``--count`` or ``--for`` ends it."""
         config = listening.muted(self.config)
+        if config.get("mark"):
+            _allow_marks(config)
         render = rendering.choose(config)
         accept, concerns = TopicFilter(config), WordFilter(config)
         if any(config.get(option) for option in _NEED_PROCESSORS):
@@ -181,7 +195,8 @@ class TailCommand(BaseCommand):
                 text = self._rendered(render, message)
                 if text is None:
                     continue
-                rendering.write(sys.stdout, text)
+                mark = crypto.doubt(topic, message, config) if config.get("mark") else ""
+                rendering.write(sys.stdout, f"{mark} {text}" if mark else text)
                 shown += 1
                 if shown == count:
                     break
@@ -195,6 +210,17 @@ class TailCommand(BaseCommand):
             # Valid JSON that Python cannot write again, such as a million brackets.
             self.log.warning("a message cannot be shown: %s", error)
             return None
+
+
+def _allow_marks(config: dict[str, Any]) -> None:
+    """Have what is not properly signed let through.
+
+    Raises:
+        ConfigurationError: JSON has no place for marks.
+    """
+    if config.get("json"):
+        raise ConfigurationError("--mark is for people: with --json use --validate")
+    config["validate_signatures"] = False
 
 
 def _complain(text: str) -> None:

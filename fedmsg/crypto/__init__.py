@@ -28,6 +28,7 @@ __all__ = [
     "Verdict",
     "check",
     "check_received",
+    "doubt",
     "init",
     "is_authorised",
     "prepare",
@@ -263,6 +264,21 @@ def check_received(topic: Any, message: dict[str, Any], **config: Any) -> Verdic
     if verdict.valid and message.get("topic") != topic:
         verdict = v.rejected(v.TOPIC_DIFFERS, verdict.signer)
     return _counts.add(verdict)
+
+
+def doubt(topic: Any, message: dict[str, Any], config: Mapping[str, Any]) -> str:
+    """Return a mark for what is shown of a message; arguments and errors of ``check_received``.
+
+    Returns:
+        ``(unsigned)`` or ``(invalid signature!)``, empty for a message that may be believed.
+    """
+    used = settings(config)
+    # Those of a STOMP broker are put in after the message was signed.
+    without = {key: value for key, value in message.items() if key != "headers"}
+    for each in [without, message] if "headers" in message else [message]:
+        if check_received(topic, each, **used).valid:
+            return ""
+    return "(invalid signature!)" if "signature" in message else "(unsigned)"
 
 
 def is_authorised(topic: Any, message: dict[str, Any], config: Mapping[str, Any]) -> bool:

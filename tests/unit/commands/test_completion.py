@@ -102,7 +102,10 @@ def test_every_command_has_a_manual_page(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["fedmsg-dg-replay", "fedmsg-collectd", "fedmsg-doctor"])
+@pytest.mark.parametrize(
+    "name",
+    ["fedmsg-dg-replay", "fedmsg-collectd", "fedmsg-doctor", "fedmsg-irc", "fedmsg-config"],
+)
 def test_help_has_examples(command: Callable[..., Any], name: str) -> None:
     """Without any configuration, with status 0."""
     done = command(name, "--help")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import fedmsg
+from fedmsg import crypto
 
 Run = Callable[..., str]
 
@@ -132,3 +134,26 @@ def test_long_topics_are_looked_at_from_the_beginning(run: Run) -> None:
     topic = "a" * 70_000
     messages = [{"topic": f"{topic}_heartbeat"}, {"topic": f"_heartbeat{topic}"}]
     assert run(messages, "--query=topic").count("_heartbeat") == 1
+
+
+#: Where the text of a message begins.
+START = re.compile(r"(\([a-z !]+\) )?\[\d{4}-\d\d-\d\d [\d:]{8}\]\[fedmsg\.commands")
+
+
+@pytest.mark.parametrize("option", ["--terse", "--pretty", "--query=msg.log", "--cowsay"])
+def test_marks(run: Run, pki: Any, option: str) -> None:
+    """What is not properly signed is shown with a mark in front, in every form for people."""
+    fake = "x\n[2026-11-25 00:00:00][fedmsg.commands    INFO] forged"
+    body = {"topic": "org.fedoraproject.dev.logger.log", "msg": {"log": fake}, "timestamp": 1}
+    signed = crypto.sign(body, **pki.config)
+    elsewhere = {**signed, "topic": "org.fedoraproject.dev.logger.other"}
+    config = {**pki.config, "topic_prefix_re": r"org\.fedoraproject\.dev"}
+    output = run([body, signed, elsewhere], "--mark", option, "--validate", **config)
+    firsts = [line.partition("[")[0] for line in output.splitlines() if START.match(line)]
+    assert firsts == ["(unsigned) ", "", "(invalid signature!) "]
+
+
+def test_marks_are_not_for_json(run: Run) -> None:
+    """They would make it something else."""
+    with pytest.raises(ValueError, match="use --validate"):
+        run([], "--mark", "--json")
