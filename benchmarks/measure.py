@@ -10,12 +10,14 @@ import platform
 import random
 import socket
 import statistics
+import subprocess
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import zmq
 
@@ -174,6 +176,44 @@ def receive(sock: zmq.Socket[bytes], count: int, deadline: float = DEADLINE) -> 
             done += 1
     except zmq.Again:
         raise TimeoutError(f"{done} of {count} messages came in {deadline} s") from None
+
+
+@contextlib.contextmanager
+def process(
+    command: Sequence[str],
+    output: IO[bytes] | None = None,
+    errors: IO[bytes] | None = None,
+    talks: bool = False,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Generator[subprocess.Popen[bytes], None, None]:
+    """Run a process, and end it.
+
+    Args:
+        command: program and arguments.
+        output: where its standard output goes, None for ours.
+        errors: where its standard error goes, None to where its standard output goes.
+        talks: it reads from a pipe, and ends with it; else it is terminated.
+        env: its environment, None for ours.
+        cwd: its current directory, None for ours.
+    """
+    running = subprocess.Popen(
+        command, stdin=subprocess.PIPE if talks else subprocess.DEVNULL, stdout=output,
+        stderr=errors or output, env=env, cwd=cwd,
+    )  # fmt: skip
+    try:
+        yield running
+    finally:
+        if running.stdin is None:
+            running.terminate()
+        else:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                running.stdin.close()
+        try:
+            running.wait(10)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
 
 
 def drain(sock: zmq.Socket[bytes], quiet: float) -> int:

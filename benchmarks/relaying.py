@@ -8,14 +8,23 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import zmq
 
-from .measure import DEADLINE, Result, compare, drain, free_address, interleave, receive, sockets
+from .measure import (
+    DEADLINE,
+    Result,
+    compare,
+    drain,
+    free_address,
+    interleave,
+    process,
+    receive,
+    sockets,
+)
 from .tailing import burst
 
 _RELAY = "from fedmsg.commands.relay import relay; raise SystemExit(relay())"
@@ -107,20 +116,9 @@ class Link:
         return int(line.split()[1]) / 1024
 
 
-@contextmanager
-def running(program: str, arguments: list[str]) -> Generator[subprocess.Popen[bytes], None, None]:
+def running(program: str, arguments: list[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Run Python source as a process, and end it."""
-    command = [sys.executable, "-c", program, *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return process([sys.executable, "-c", program, *arguments])
 
 
 def fedmsg_relay(stack: ExitStack, limit: int) -> Link:
