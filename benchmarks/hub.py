@@ -269,7 +269,7 @@ def _cpu_seconds(process: subprocess.Popen[bytes]) -> float:
 @functools.cache
 def _gateway(clients: int, quick: bool) -> tuple[Result, Result]:
     """Return the comparisons of rates and of CPU times; they are of the same runs."""
-    count, rounds = (50, 3) if quick else (100_000 // clients, 21)
+    count, rounds = (50, 3) if quick else (100_000 // clients, 11)
     clients = min(clients, 20) if quick else clients
     rates: dict[str, list[float]] = {}
     times: dict[str, list[float]] = {}

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any
@@ -181,7 +182,7 @@ def receive(sock: zmq.Socket[bytes], count: int, deadline: float = DEADLINE) -> 
 @contextlib.contextmanager
 def process(
     command: Sequence[str],
-    output: IO[bytes] | None = None,
+    output: IO[bytes] | int | None = None,
     errors: IO[bytes] | None = None,
     talks: bool = False,
     env: Mapping[str, str] | None = None,
@@ -191,7 +192,7 @@ def process(
 
     Args:
         command: program and arguments.
-        output: where its standard output goes, None for ours.
+        output: where its standard output goes, None for ours; `subprocess.PIPE` is closed here.
         errors: where its standard error goes, None to where its standard output goes.
         talks: it reads from a pipe, and ends with it; else it is terminated.
         env: its environment, None for ours.
@@ -214,6 +215,8 @@ def process(
         except subprocess.TimeoutExpired:
             running.kill()
             running.wait()
+        if running.stdout is not None:
+            running.stdout.close()
 
 
 def drain(sock: zmq.Socket[bytes], quiet: float) -> int:
@@ -250,12 +253,18 @@ def machine() -> dict[str, str]:
         model = next((name for name in names if not name.isdigit()), model)
     except OSError:
         pass  # not Linux
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "processor": f"{os.cpu_count()} x {model}",
         "system": platform.platform(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "pyzmq": zmq.pyzmq_version(),
         "libzmq": zmq.zmq_version(),
-        "load": f"{load:.2f}",
+        **{name: version(name) for name in ("fedmsg", "cryptography", "stomp.py")},
+        "load": load(),
     }
+
+
+def load() -> str:
+    """Return how many processes wanted to run in the last minute."""
+    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"

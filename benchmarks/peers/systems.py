@@ -92,7 +92,7 @@ class System:
         return environment
 
 
-# -- what runs beside the programs ------------------------------------------------------------------
+# -- what runs beside the programs -----------------------------------------------------------------
 
 
 def _no_server(_stack: ExitStack, _folder: Path) -> dict[str, Any]:
@@ -102,7 +102,8 @@ def _no_server(_stack: ExitStack, _folder: Path) -> dict[str, Any]:
 def _configured(folder: Path, publisher: dict[str, Any], **config: Any) -> dict[str, Any]:
     path = folder / "fedmsg.d" / "bus.py"
     path.parent.mkdir()
-    path.write_text(f"config = {({**_COMMON, **config})!r}\n")
+    settings = {**_COMMON, **config}
+    path.write_text(f"config = {settings!r}\n")
     return {"publisher": publisher}
 
 
@@ -129,9 +130,7 @@ def _rabbitmq(stack: ExitStack, folder: Path) -> Any:
 
 def _stomp(stack: ExitStack, folder: Path) -> dict[str, Any]:
     port = _rabbitmq(stack, folder).port
-    return _configured(
-        folder, {}, zmq_enabled=False, stomp_uri=f"127.0.0.1:{port}", endpoints={}
-    )
+    return _configured(folder, {}, zmq_enabled=False, stomp_uri=f"127.0.0.1:{port}", endpoints={})
 
 
 def _fedora_messaging(stack: ExitStack, folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import os
 import selectors
 import statistics
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -20,12 +21,10 @@ from .systems import SYSTEMS, System
 
 _PROGRAMS = Path(__file__).with_name("programs")
 _SIZE = 1024
-#: What is measured of each system, in the order of the columns.
-METRICS = ("calls/s", "messages/s", "median, ms", "p99, ms")
-#: Seconds that a burst is made to last, and the most messages in one.
-_BURST_SECONDS, _LONGEST_BURST = 1.0, 20_000
+#: Seconds that a burst is made to last, and the fewest and most messages in one.
+_BURST_SECONDS, _SHORTEST, _LONGEST = 0.7, 100, 20_000
 #: Latencies are those of messages so many seconds apart.
-_PAUSE = 0.002
+PAUSE = 0.01
 
 
 class Program:
@@ -34,11 +33,9 @@ class Program:
     def __init__(self, stack: ExitStack, system: System, role: str, given: str, log: Path) -> None:
         self._what, self._log = f"the {role} of {system.name}", log
         command = [str(system.python), str(_PROGRAMS / f"with_{system.program}.py"), role, given]
-        reading, writing = os.pipe()
-        self._reader = stack.enter_context(open(reading, "rb", buffering=0))
-        with open(log, "wb") as errors, open(writing, "wb") as output:
+        with open(log, "wb") as errors:
             running = process(
-                command, output, errors, talks=True, env=system.environment, cwd=log.parent
+                command, subprocess.PIPE, errors, talks=True, env=system.environment, cwd=log.parent
             )
             self._process = stack.enter_context(running)
         self._received = b""
@@ -56,12 +53,13 @@ class Program:
         Raises:
             RuntimeError: it has ended; says what it printed.
         """
+        assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
-            selector.register(self._reader, selectors.EVENT_READ)
+            selector.register(self._process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._received:
                 if not selector.select(seconds):
                     return None
-                if not (data := self._reader.read(65536)):
+                if not (data := os.read(self._process.stdout.fileno(), 65536)):
                     text = self._log.read_text(errors="replace")[-2000:]
                     raise RuntimeError(f"{self._what} has ended:\n{text}")
                 self._received += data
@@ -91,7 +89,7 @@ class Contest:
         self.publisher = Program(stack, system, "publisher", text, folder / "publisher.log")
         self._batch = 0
         self._join()
-        self.count = 200
+        self.count = _SHORTEST
 
     def _join(self) -> None:
         """Have single messages published until one arrives.
@@ -99,7 +97,7 @@ class Contest:
         Raises:
             TimeoutError: none does.
         """
-        self.subscriber.order(batch=0, count=1)
+        self.subscriber.order(batch=0, count=1, latencies=False)
         self.subscriber.expect()
         for _ in range(int(DEADLINE / 0.05)):
             self.publisher.order(batch=0, count=1, pause=0)
@@ -108,10 +106,10 @@ class Contest:
                 return
         raise TimeoutError("no message reached the subscriber")
 
-    def run(self, count: int, pause: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    def run(self, count: int, pause: float = 0) -> tuple[dict[str, Any], dict[str, Any]]:
         """Publish one batch; return what the publisher and the subscriber say of it."""
         self._batch += 1
-        self.subscriber.order(batch=self._batch, count=count)
+        self.subscriber.order(batch=self._batch, count=count, latencies=pause > 0)
         self.subscriber.expect()
         self.publisher.order(batch=self._batch, count=count, pause=pause)
         return self.publisher.expect(), self.subscriber.expect()
@@ -119,21 +117,19 @@ class Contest:
     def warm(self, longest: int) -> None:
         """Warm up, and choose the length of a burst."""
         for _ in range(2):
-            rate = self.burst()["messages/s"]
-            self.count = max(200, min(longest, int(rate * _BURST_SECONDS)))
+            _calls, rate = self.burst()
+            self.count = max(_SHORTEST, min(longest, int(rate * _BURST_SECONDS)))
 
-    def burst(self) -> dict[str, float]:
-        """Publish as fast as it goes; return two rates."""
-        sent, received = self.run(self.count, 0)
-        return {
-            "calls/s": self.count / (sent["ended"] - sent["began"]),
-            "messages/s": self.count / (received["ended"] - sent["began"]),
-        }
+    def burst(self) -> tuple[float, float]:
+        """Publish as fast as it goes; return calls a second and messages a second."""
+        sent, received = self.run(self.count)
+        begun = sent["began"]
+        return self.count / (sent["ended"] - begun), self.count / (received["ended"] - begun)
 
-    def paced(self, count: int) -> dict[str, float]:
-        """Publish at a rate that every system can take; return latencies."""
-        _, received = self.run(count, _PAUSE)
-        return {f"{name}, ms": received[name] * 1000 for name in ("median", "p99")}
+    def paced(self, count: int) -> list[float]:
+        """Publish at a rate that every system can take; return the latencies, milliseconds."""
+        _, received = self.run(count, PAUSE)
+        return [seconds * 1000 for seconds in received["latencies"]]
 
 
 @dataclass
@@ -146,7 +142,10 @@ class Standing:
         versions: of what was used.
         missing: why there are no figures, empty if there are.
         failed: whether that is an error.
-        samples: of each of :data:`METRICS`, one a round.
+        calls: publishes a second, one figure a round, until the last has returned and what the
+            library held has left it.
+        messages: messages a second, from the first publish until the last has arrived.
+        latencies: of single messages, from before the publish until decoded, milliseconds.
     """
 
     name: str
@@ -154,12 +153,21 @@ class Standing:
     versions: dict[str, str] = field(default_factory=dict)
     missing: str = ""
     failed: bool = False
-    samples: dict[str, list[float]] = field(default_factory=dict)
+    calls: list[float] = field(default_factory=list)
+    messages: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
 
     @property
-    def medians(self) -> dict[str, float]:
-        """The median of each metric, empty if there are no figures."""
-        return {name: statistics.median(values) for name, values in self.samples.items()}
+    def figures(self) -> dict[str, float]:
+        """Two medians of rates and two quantiles of latencies; empty if there are none."""
+        if self.missing:
+            return {}
+        return {
+            "calls/s": statistics.median(self.calls),
+            "messages/s": statistics.median(self.messages),
+            "median, ms": statistics.median(self.latencies),
+            "p99, ms": statistics.quantiles(self.latencies, n=100, method="inclusive")[98],
+        }
 
 
 def measure(quick: bool, systems: Sequence[System] = SYSTEMS) -> list[Standing]:
@@ -167,7 +175,7 @@ def measure(quick: bool, systems: Sequence[System] = SYSTEMS) -> list[Standing]:
 
     A system that fails is left out from then on; the others go on.
     """
-    rounds, paced, longest = (2, 20, 200) if quick else (9, 400, _LONGEST_BURST)
+    rounds, paced, longest = (2, 20, _SHORTEST) if quick else (7, 100, _LONGEST)
     contests: list[tuple[Standing, Contest]] = []
     standings = [Standing(each.name, each.promise, missing=each.missing()) for each in systems]
     with ExitStack() as stack:
@@ -178,15 +186,17 @@ def measure(quick: bool, systems: Sequence[System] = SYSTEMS) -> list[Standing]:
             with _failures_of(standing):
                 standing.versions = system.versions()
                 contest = Contest(stack, system, folder / str(number))
-                contests.append((standing, contest))
                 contest.warm(longest)
+                contests.append((standing, contest))
         for _ in range(rounds):
             for standing, contest in contests:
                 if standing.failed:
                     continue
                 with _failures_of(standing):
-                    for name, value in {**contest.burst(), **contest.paced(paced)}.items():
-                        standing.samples.setdefault(name, []).append(value)
+                    calls, messages = contest.burst()
+                    standing.calls.append(calls)
+                    standing.messages.append(messages)
+                    standing.latencies += contest.paced(paced)
             contests.reverse()
     return standings
 
@@ -198,4 +208,3 @@ def _failures_of(standing: Standing) -> Iterator[None]:
     except Exception as error:  # whatever a foreign system does, the others are measured
         standing.missing = f"{type(error).__name__}: {error}"
         standing.failed = True
-        standing.samples.clear()

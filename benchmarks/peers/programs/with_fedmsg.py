@@ -1,7 +1,8 @@
-"""fedmsg, this one or the released 1.1.7, whichever the Python has; configured in the current directory."""
+"""fedmsg, this one or the released 1.1.7; configured in the current directory."""
+
+import orders
 
 import fedmsg
-import orders
 
 DEADLINE = 60.0
 
