@@ -219,6 +219,25 @@ def process(
             running.stdout.close()
 
 
+def peak_memory(process: int | str) -> float:
+    """Return the peak of a process's resident memory, MiB.
+
+    That of ``getrusage`` is no less than what its parent had when it was started.
+
+    Args:
+        process: its id, or ``self``.
+
+    Raises:
+        RuntimeError: the system does not tell.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError as error:
+        raise RuntimeError("the peak memory of a process is known on Linux only") from error
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
 def drain(sock: zmq.Socket[bytes], quiet: float) -> int:
     """Take what comes until nothing has come for ``quiet`` seconds; return how many."""
     count = 0

@@ -19,7 +19,7 @@ line { stroke: #ccc } .limit { stroke: #222; stroke-width: 1.5 }
   .limit { stroke: #e4e4e4 } .ours { fill: #6fb0ff; stroke: #6fb0ff }
   .other { fill: #f2a65a; stroke: #f2a65a } .hollow { fill: none } .over { fill: #ff6b6b }
 }"""
-_WIDTH, _LABELS, _PANEL, _GAP, _LINE, _TOP = 880, 250, 180, 24, 18, 56
+_WIDTH, _LABELS, _PANEL, _GAP, _LINE, _TOP = 880, 230, 170, 50, 18, 56
 #: The bars are drawn up to this share of their limits.
 _LONGEST_SHARE = 1.5
 
@@ -128,7 +128,7 @@ def share_of_limit(row: dict[str, Any]) -> float:
 def _bars(drawing: _Drawing, rows: dict[str, dict[str, Any]]) -> None:
     start = drawing.height + 24
     drawing.text(12, start, "The bars: what each figure takes of its limit", "title")
-    top, width = start + 28, _WIDTH - _LABELS - 90
+    top, width = start + 28, _WIDTH - _LABELS - 100
     bottom = top + _LINE * len(rows)
     for percent in range(0, int(_LONGEST_SHARE * 100) + 1, 50):
         x = _LABELS + width * percent / 100 / _LONGEST_SHARE
@@ -138,8 +138,8 @@ def _bars(drawing: _Drawing, rows: dict[str, dict[str, Any]]) -> None:
         y = top + _LINE * index
         share = share_of_limit(row)
         drawing.text(_LABELS - 10, y + 13, name, "end")
-        long = width * min(share, _LONGEST_SHARE) / _LONGEST_SHARE
+        long = width * min(max(share, 0.0), _LONGEST_SHARE) / _LONGEST_SHARE
         drawing.add("rect", x=float(_LABELS), y=y + 4.0, width=float(long), height=_LINE - 8,
                     class_="ours" if row["holds"] else "over")  # fmt: skip
-        drawing.text(_LABELS + long + 6, y + 13, f"{row['value']:.3g} {row['unit']}", "small")
+        drawing.text(_WIDTH - 16, y + 13, f"{row['value']:.3g} {row['unit']}", "small end")
     drawing.height = bottom

@@ -21,6 +21,7 @@ from .measure import (
     drain,
     free_address,
     interleave,
+    peak_memory,
     process,
     receive,
     sockets,
@@ -102,19 +103,6 @@ class Link:
         receive(self.subscriber, count)
         return count / (time.perf_counter() - start)
 
-    def peak_memory(self) -> float:
-        """Return the peak of the process's resident memory, MiB.
-
-        Raises:
-            RuntimeError: the system does not tell.
-        """
-        try:
-            status = Path(f"/proc/{self.process.pid}/status").read_text()
-        except OSError as error:
-            raise RuntimeError("the peak memory of a process is known on Linux only") from error
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
-
 
 def running(program: str, arguments: list[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Run Python source as a process, and end it."""
@@ -170,7 +158,7 @@ def memory(quick: bool) -> Result:
         with ExitStack() as stack:
             link = fedmsg_relay(stack, 0)
             link.seconds(count)
-            return link.peak_memory()
+            return peak_memory(link.process.pid)
 
     samples = interleave({"peak, MiB": once}, rounds)
     return Result(max(samples["peak, MiB"]), _medians(samples), samples)
