@@ -141,8 +141,9 @@ dist: $(VENV)/.installed
 	$(BIN)/python -m build --quiet
 	$(BIN)/twine check --strict dist/*
 
-.venv-bench/%/.installed: Makefile
-	$(PYTHON) -m venv --clear $(@D)
+# Of the Python of $(VENV).
+.venv-bench/%/.installed: Makefile | $(VENV)/.installed
+	$(BIN)/python -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP_INSTALL) $(BENCH_$*)
 	@touch $@
 

@@ -15,13 +15,14 @@ from .plot import svg
 #: The columns of the bars.
 HEADER = ("name", "what", "bar", "measured", "holds", "1.1.7", "medians")
 _PEERS = ("system", "publish, calls/s", "end to end, messages/s", "latency, median, ms",
-          "latency, p99, ms", "when `publish` has returned, the message is")  # fmt: skip
+          "latency, p99, ms")  # fmt: skip
 _ABOUT_PEERS = (
     "One publisher, one subscriber and the system's own server, if it has one, on this machine; the"
     " same JSON of 1 KB, beside which fedmsg and fedora-messaging send what they add to every"
     " message.  In brackets: the first system's figure, as a multiple of this one's.  Calls count"
     " until the last has returned and what the library held has left it.  Latencies are those of"
-    f" messages {PAUSE * 1000:g} ms apart."
+    f" messages {PAUSE * 1000:g} ms apart.  Below the table: where a message is when `publish` has"
+    " returned, and the versions."
 )
 _ABOUT_BARS = (
     "`x` is a ratio of medians.  The column 1.1.7 is what the release reached when the bars were"
@@ -90,10 +91,10 @@ def peer_rows(peers: Sequence[dict[str, Any]]) -> Iterator[str]:
     for peer in measured:
         first = measured[0]["figures"]
         cells = [
-            short(value) if peer is measured[0] else f"{short(value)} ({first[name] / value:.2g} x)"
+            short(value) if peer is measured[0] else f"{short(value)} ({first[name] / value:.2g}x)"
             for name, value in peer["figures"].items()
         ]
-        yield row(peer["name"], *cells, peer["promise"])
+        yield row(peer["name"], *cells)
     yield ""
     for peer in peers:
         if peer["missing"]:
@@ -102,7 +103,7 @@ def peer_rows(peers: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield f"- {peer['name']}: not measured, {why.replace('`', '')}"
         else:
             versions = (f"{name} {version}" for name, version in peer["versions"].items())
-            yield f"- {peer['name']}: {', '.join(versions)}"
+            yield f"- {peer['name']}: {peer['promise']} ({', '.join(versions)})"
 
 
 def short(value: float) -> str:

@@ -66,8 +66,9 @@ class System:
     def versions(self) -> dict[str, str]:
         """Return the versions of its packages and of its server."""
         code = (
-            "import json, sys; from importlib.metadata import version; "
-            "print(json.dumps({name: version(name) for name in sys.argv[1:]}))"
+            "import json, platform, sys; from importlib.metadata import version; "
+            "found = {name: version(name) for name in sys.argv[1:]}; "
+            "print(json.dumps({**found, 'Python': platform.python_version()}))"
         )
         output = self._output(str(self.python), "-c", code, *self.packages)
         found: dict[str, str] = json.loads(output)
@@ -188,7 +189,7 @@ def _environment(name: str) -> Path:
 
 # -- the table -------------------------------------------------------------------------------------
 
-_QUEUED = "queued in the publisher; nobody confirms"
+_QUEUED = "queued in the publisher, and nobody confirms it"
 _DPKG = ("dpkg-query", "--showformat=${Version}", "--show")
 _RABBITMQ = {"rabbitmq-server": (*_DPKG, "rabbitmq-server")}
 _NATS = {"nats-server": ("nats-server", "--version")}
@@ -199,20 +200,20 @@ SYSTEMS = (
     System("fedmsg", _QUEUED, "fedmsg", _direct, packages=("fedmsg", "pyzmq")),
     System("fedmsg, through its relay", _QUEUED, "fedmsg", partial(_relayed, _OURS),
            packages=("fedmsg", "pyzmq")),
-    System("fedmsg, STOMP to RabbitMQ", "on its way; RabbitMQ confirms each, `flush` waits for all",
+    System("fedmsg, STOMP to RabbitMQ", "on its way; RabbitMQ confirms each, and `flush` waits for that",
            "fedmsg", _stomp, packages=("fedmsg", "stomp.py"), server=_RABBITMQ,
            needs=_rabbitmq_found),
     System("fedmsg 1.1.7", _QUEUED, "fedmsg", _direct, _RELEASED / "python", ("fedmsg", "pyzmq")),
     System("fedmsg 1.1.7, through its relay", _QUEUED, "fedmsg", partial(_relayed, _RELEASED),
            _RELEASED / "python", ("fedmsg", "moksha.hub", "pyzmq")),
     System("pyzmq by hand", _QUEUED, "pyzmq", _no_server),
-    System("nats-py, core NATS", "in the client's buffer; nobody confirms", "nats", _nats,
+    System("nats-py, core NATS", "in the client's buffer, and nobody confirms it", "nats", _nats,
            _environment("nats"), ("nats-py",), _NATS,
            partial(_found, "nats-server")),
-    System("redis-py, PUB/SUB", "the server has passed it on to the connections of its subscribers",
+    System("redis-py, PUB/SUB", "passed on by the server, which says to how many subscribers",
            "redis", _redis, _environment("redis"), ("redis",), _REDIS,
            partial(_found, "redis-server")),
-    System("fedora-messaging, RabbitMQ", "RabbitMQ has confirmed it", "fedora_messaging",
+    System("fedora-messaging, RabbitMQ", "confirmed by RabbitMQ", "fedora_messaging",
            _fedora_messaging, _environment("fedora-messaging"),
            ("fedora-messaging", "pika", "Twisted"), _RABBITMQ, _rabbitmq_found),
 )  # fmt: skip

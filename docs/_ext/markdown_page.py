@@ -24,7 +24,7 @@ def cells_of(line: str) -> list[str]:
 
 def table_lines(lines: Iterable[str]) -> Iterator[str]:
     """Yield a list table."""
-    yield from (".. list-table::", "   :header-rows: 1", "   :class: figures", "")
+    yield from (".. list-table::", "   :header-rows: 1", "")
     for line in lines:
         if not set(line) <= set("|- "):
             first, *others = cells_of(line)

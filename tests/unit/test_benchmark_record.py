@@ -57,8 +57,8 @@ def test_ratios_are_to_the_first_system(module: Callable[[str], ModuleType]) -> 
     """Behind each figure is the first system's, divided by it."""
     slow = {"calls/s": 500.0, "messages/s": 400.0, "median, ms": 5.0, "p99, ms": 1.0}
     lines = peer_lines(module, peer("ours"), peer("slow", figures=slow))
-    assert lines[2] == "| ours | 5,000 | 4,000 | 0.5 | 2 | queued |"
-    assert lines[3] == "| slow | 500 (10 x) | 400 (10 x) | 5 (0.1 x) | 1 (2 x) | queued |"
+    assert lines[2] == "| ours | 5,000 | 4,000 | 0.5 | 2 |"
+    assert lines[3] == "| slow | 500 (10x) | 400 (10x) | 5 (0.1x) | 1 (2x) |"
 
 
 def test_what_is_missing_is_said(module: Callable[[str], ModuleType]) -> None:
@@ -68,10 +68,10 @@ def test_what_is_missing_is_said(module: Callable[[str], ModuleType]) -> None:
     broken = peer("broken", figures={}, missing=reason, failed=True)
     lines = peer_lines(module, absent, peer("there"), broken)
     assert lines[2:] == [
-        "| there | 5,000 | 4,000 | 0.5 | 2 | queued |",
+        "| there | 5,000 | 4,000 | 0.5 | 2 |",
         "",
         "- absent: not measured, no redis-server (Debian)",
-        "- there: lib 1.0",
+        "- there: queued (lib 1.0)",
         "- broken: not measured, failed: RuntimeError: it ended the end",
     ]
 
