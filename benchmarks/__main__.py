@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.write_text(report.text(document), encoding="utf-8")
     if record:
         report.record(document, record)
-    failed = [peer["name"] for peer in document["peers"] if peer["failed"]]
+    failed = document["failed"] + [peer["name"] for peer in document["peers"] if peer["failed"]]
     beyond = [name for name, entry in document["rows"].items() if not entry["holds"]]
     if failed:
-        print(f"\nnot measured: {'; '.join(failed)}", flush=True)
+        print(f"\nfailed: {'; '.join(failed)}", flush=True)
     if beyond:
         print(f"\nnot within the bar: {', '.join(beyond)}", flush=True)
     return int(bool(failed) or (bool(beyond) and not arguments.quick))
@@ -88,17 +89,25 @@ def _measured_bars(only: Sequence[str] | None, quick: bool) -> dict[str, Any]:
     """Measure the bars, print each when it is known, and return their part of the document."""
     rows: dict[str, Any] = {}
     missing: list[str] = []
+    failed: list[str] = []
     bars = [bar for bar in BARS if not only or bar.name in only]
     if bars:
         print(f"\n{report.table(report.HEADER)}", flush=True)
     for bar in bars:
-        if absent := bar.missing():
-            missing.append(report.bar_missing(bar, absent))
-            print(missing[-1], flush=True)
-        else:
-            rows[bar.name] = report.bar_entry(bar, bar.measure(quick))
-            print(report.bar_row(bar.name, rows[bar.name]), flush=True)
-    return {"rows": rows, "missing": missing}
+        try:
+            if absent := bar.missing():
+                line = report.bar_missing(bar, f"no {absent}")
+            else:
+                rows[bar.name] = report.bar_entry(bar, bar.measure(quick))
+                line = report.bar_row(bar.name, rows[bar.name])
+        except Exception as error:  # the others are still to be measured
+            traceback.print_exc()
+            failed.append(bar.name)
+            line = report.bar_missing(bar, f"{type(error).__name__}: {error}")
+        if bar.name not in rows:
+            missing.append(line)
+        print(line, flush=True)
+    return {"rows": rows, "missing": missing, "failed": failed}
 
 
 def _measured_peers(names: Sequence[str] | None, quick: bool) -> list[dict[str, Any]]:

@@ -65,9 +65,9 @@ def bar_row(name: str, entry: dict[str, Any]) -> str:
     )  # fmt: skip
 
 
-def bar_missing(bar: Bar, missing: str) -> str:
-    """Return the line of a bar that cannot be measured."""
-    return row(bar.name, bar.what, "", f"not measured: no {missing}", "", "", "")
+def bar_missing(bar: Bar, why: str) -> str:
+    """Return the line of a bar that is not measured."""
+    return row(bar.name, bar.what, "", f"not measured: {why}", "", "", "")
 
 
 def peer_entry(standing: Standing) -> dict[str, Any]:

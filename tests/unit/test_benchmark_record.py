@@ -105,6 +105,32 @@ def test_a_system_that_fails_is_left_out(module: Callable[[str], ModuleType]) ->
     assert [bool(each.figures) for each in found] == [False, False, True]
 
 
+def test_a_bar_that_fails_is_left_out(
+    module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose measurement fails, or lacks something, has a line that says so; others go on."""
+    bars, main = module("bars"), module("__main__")
+
+    def failing(_quick: bool) -> Any:
+        raise TimeoutError("no | sign\nfor 60 s")
+
+    def working(_quick: bool) -> Any:
+        return module("measure").Result(1.0, {"a": 1.0})
+
+    table = (
+        bars.Bar("failing", "a", "x", 1, failing),
+        bars.Bar("absent", "b", "x", 1, failing, missing=lambda: "broker"),
+        bars.Bar("working", "c", "x", 1, working),
+    )
+    monkeypatch.setattr(main, "BARS", table)
+    found = main._measured_bars(None, True)
+    assert (found["failed"], list(found["rows"])) == (["failing"], ["working"])
+    assert found["missing"] == [
+        "| failing | a |  | not measured: TimeoutError: no / sign for 60 s |  |  |  |",
+        "| absent | b |  | not measured: no broker |  |  |  |",
+    ]
+
+
 def test_scale(module: Callable[[str], ModuleType]) -> None:
     """Whole powers of ten around the values are evenly apart."""
     scale = module("plot").Scale([20.0, 3000.0], 100, 300)
