@@ -147,7 +147,7 @@ def peak_of_raw(address: str) -> Generator[Block, None, None]:
 
 def memory(quick: bool) -> Result:
     """Compare the peak memory of processes that get one burst each."""
-    count, rounds = (500, 1) if quick else (100_000, 5)
+    count, rounds = (500, 1) if quick else (100_000, 3)
 
     def once(side: Callable[..., Any]) -> float:
         with contextmanager(sockets)() as make:

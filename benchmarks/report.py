@@ -91,7 +91,7 @@ def peer_rows(peers: Sequence[dict[str, Any]]) -> Iterator[str]:
     for peer in measured:
         first = measured[0]["figures"]
         cells = [
-            short(value) if peer is measured[0] else f"{short(value)} ({first[name] / value:.2g}x)"
+            short(value) + ("" if peer is measured[0] else f" ({_ratio(first[name] / value)})")
             for name, value in peer["figures"].items()
         ]
         yield row(peer["name"], *cells)
@@ -109,6 +109,10 @@ def peer_rows(peers: Sequence[dict[str, Any]]) -> Iterator[str]:
 def short(value: float) -> str:
     """Return a figure as people read it."""
     return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.3g}"
+
+
+def _ratio(value: float) -> str:
+    return f"{short(float(f'{value:.2g}'))}x"
 
 
 def _rounded(value: float) -> float:
