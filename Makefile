@@ -23,6 +23,14 @@ TOX = tox>=4.11
 PEER = fedmsg==1.1.7 setuptools==81.0.0 pyOpenSSL==24.2.1 cryptography==43.0.3 \
 	moksha.hub pygments psutil click
 
+# What `make bench` compares with, each in an environment of its own.
+BENCH_PEERS = nats redis fedora-messaging
+BENCH_nats = nats-py==2.16.0
+BENCH_redis = redis==8.1.0
+BENCH_fedora-messaging = fedora-messaging==3.9.1
+# The record is written if nothing is chosen.
+BENCH_ARGS ?= --record=docs/performance
+
 VENV = .venv
 BIN = $(VENV)/bin
 # Where tests find the commands of the released 1.1.7; empty if `make peer` has not been run.
@@ -44,8 +52,8 @@ space := $(empty) $(empty)
 
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-pythons test-pythons-env lint format types docs man dist bench soak fuzz \
-  venv peer clean
+.PHONY: help demo test test-pythons test-pythons-env lint format types docs man dist bench bench-peers soak \
+  fuzz venv peer clean
 .DELETE_ON_ERROR:
 
 help:
@@ -55,7 +63,7 @@ help:
 	@echo "make peer          install fedmsg 1.1.7 beside, for the tests of interoperation"
 	@echo "make soak          the trials, $(SOAK_SECONDS) seconds each; writes $(SOAK_OUTPUT)"
 	@echo "make fuzz          every parser of foreign bytes, $(FUZZ_EXECUTIONS) hostile inputs"
-	@echo "make bench         the comparisons in benchmarks/"
+	@echo "make bench         the comparisons in benchmarks/; writes docs/performance"
 	@echo "make lint types docs man dist format clean"
 
 # -- environments; each is made again when what it was made from has changed -----------------------
@@ -133,7 +141,17 @@ dist: $(VENV)/.installed
 	$(BIN)/python -m build --quiet
 	$(BIN)/twine check --strict dist/*
 
+# Of the Python of $(VENV).
+.venv-bench/%/.installed: Makefile | $(VENV)/.installed
+	$(BIN)/python -m venv --clear $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) $(BENCH_$*)
+	@touch $@
+
+bench-peers: $(BENCH_PEERS:%=.venv-bench/%/.installed)
+
+# Without what cannot be installed; the report says so.
 bench: $(VENV)/.installed
+	-$(MAKE) --keep-going peer bench-peers
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 # A trial may take a minute more than it lasts.  What it says of itself (-rP) is recorded.
@@ -147,6 +165,6 @@ fuzz: $(VENV)/.installed
 	PYTHONPATH=tests $(BIN)/python -W ignore -m fuzz --executions=$(FUZZ_EXECUTIONS) $(FUZZ_ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-demo .venv-peer .tox build dist docs/_build fedmsg.egg-info
+	rm -rf $(VENV) .venv-bench .venv-demo .venv-peer .tox build dist docs/_build fedmsg.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,109 +3,122 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import time
+import traceback
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from .bars import BARS, Bar
-from .measure import Result, machine
+from . import report
+from .bars import BARS
+from .measure import load, machine
+from .peers import trial
+from .peers.systems import SYSTEMS
 
+_PEERS = "peers"
 _EPILOG = """
-exit status: 0 every bar holds; 1 one does not.  --quick makes a smoke run: its figures mean
-nothing, so that only a measurement that fails is an error.
+exit status: 0 every bar holds; 1 one does not, or a measurement failed.  --quick makes a smoke run:
+its figures mean nothing, so that only a measurement that fails is an error.
 
 examples:
   python -m benchmarks --output=figures.json
   python -m benchmarks --only=tail-1 --only=tail-500
+  python -m benchmarks --only=peers --system=fedmsg --system='redis-py, PUB/SUB'
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run, print a table, and return the exit status."""
+    """Run, print tables, and return the exit status."""
     arguments = _parser().parse_args(argv)
-    bars = [bar for bar in BARS if not arguments.only or bar.name in arguments.only]
     # The directory is left before anything is measured.
     output = arguments.output and Path(arguments.output).resolve()
-    about = machine()
-    print("; ".join(f"{name} {value}" for name, value in about.items()), flush=True)
-    print(f"\n{_row(*_HEADER)}\n{_row(*('---' for _ in _HEADER))}", flush=True)
-    results: dict[str, Result] = {}
+    record = arguments.record and Path(arguments.record).resolve()
+    began, document = time.monotonic(), {"machine": machine(), "quick": arguments.quick}
+    print("; ".join(f"{name} {value}" for name, value in document["machine"].items()), flush=True)
     with _clean_surroundings():
-        for bar in list(bars):
-            if missing := bar.missing():
-                print(_row(bar.name, bar.what, "", f"not measured: no {missing}", "", "", ""))
-                bars.remove(bar)
-                continue
-            results[bar.name] = bar.measure(arguments.quick)
-            print(_described(bar, results[bar.name]), flush=True)
+        document |= _measured_bars(arguments.only, arguments.quick)
+        document["peers"] = []
+        if not arguments.only or _PEERS in arguments.only:
+            document["peers"] = _measured_peers(arguments.system, arguments.quick)
+    document["machine"] |= {
+        "load at the end": load(), "duration": f"{time.monotonic() - began:.0f} s"
+    }  # fmt: skip
     if output:
-        output.write_text(json.dumps(_document(about, arguments.quick, bars, results), indent=1))
-    failed = [bar.name for bar in bars if not bar.holds(results[bar.name].value)]
+        output.write_text(report.text(document), encoding="utf-8")
+    if record:
+        report.record(document, record)
+    failed = document["failed"] + [peer["name"] for peer in document["peers"] if peer["failed"]]
+    beyond = [name for name, entry in document["rows"].items() if not entry["holds"]]
     if failed:
-        print(f"\nnot within the bar: {', '.join(failed)}", flush=True)
-    return int(bool(failed) and not arguments.quick)
+        print(f"\nfailed: {'; '.join(failed)}", flush=True)
+    if beyond:
+        print(f"\nnot within the bar: {', '.join(beyond)}", flush=True)
+    return int(bool(failed) or (bool(beyond) and not arguments.quick))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Compare fedmsg with the same work done by hand.",
+        description="Compare fedmsg with the same work done by hand, and with what else there is.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    names = [*(bar.name for bar in BARS), _PEERS]
+    systems = [system.name for system in SYSTEMS]
     parser.add_argument("--output", metavar="FILE", help="write the figures there, as JSON")
+    parser.add_argument(
+        "--record", metavar="DIRECTORY", help="write results.json, results.md and plot.svg there"
+    )
     parser.add_argument("--quick", action="store_true", help="a smoke run of a few seconds")
     parser.add_argument(
-        "--only", metavar="NAME", action="append", choices=[bar.name for bar in BARS],
-        help="measure this one; may be repeated: " + ", ".join(bar.name for bar in BARS),
+        "--only", metavar="NAME", action="append", choices=names,
+        help=f"measure this one; may be repeated: {', '.join(names)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--system", metavar="NAME", action="append", choices=systems,
+        help=f"of the peers, this one; may be repeated: {'; '.join(systems)}",
     )  # fmt: skip
     return parser
 
 
-_HEADER = ("name", "what", "bar", "measured", "holds", "1.1.7", "medians")
+def _measured_bars(only: Sequence[str] | None, quick: bool) -> dict[str, Any]:
+    """Measure the bars, print each when it is known, and return their part of the document."""
+    rows: dict[str, Any] = {}
+    missing: list[str] = []
+    failed: list[str] = []
+    bars = [bar for bar in BARS if not only or bar.name in only]
+    if bars:
+        print(f"\n{report.table(report.HEADER)}", flush=True)
+    for bar in bars:
+        try:
+            if absent := bar.missing():
+                line = report.bar_missing(bar, f"no {absent}")
+            else:
+                rows[bar.name] = report.bar_entry(bar, bar.measure(quick))
+                line = report.bar_row(bar.name, rows[bar.name])
+        except Exception as error:  # the others are still to be measured
+            traceback.print_exc()
+            failed.append(bar.name)
+            line = report.bar_missing(bar, f"{type(error).__name__}: {error}")
+        if bar.name not in rows:
+            missing.append(line)
+        print(line, flush=True)
+    return {"rows": rows, "missing": missing, "failed": failed}
 
 
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _described(bar: Bar, result: Result) -> str:
-    return _row(
-        bar.name,
-        bar.what,
-        f"{'<=' if bar.at_most else '>='} {bar.limit:g} {bar.unit}",
-        f"{result.value:.3g} {bar.unit}",
-        "yes" if bar.holds(result.value) else "NO",
-        bar.old,
-        ", ".join(f"{name}: {_short(value)}" for name, value in result.medians.items()),
-    )
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.3g}"
-
-
-def _document(
-    about: dict[str, str], quick: bool, bars: Iterable[Bar], results: dict[str, Result]
-) -> dict[str, object]:
-    rows = {
-        bar.name: {
-            "what": bar.what,
-            "unit": bar.unit,
-            "limit": bar.limit,
-            "at_most": bar.at_most,
-            "value": results[bar.name].value,
-            "holds": bar.holds(results[bar.name].value),
-            "medians": results[bar.name].medians,
-            "samples": results[bar.name].samples,
-        }
-        for bar in bars
-    }
-    return {"machine": about, "quick": quick, "rows": rows}
+def _measured_peers(names: Sequence[str] | None, quick: bool) -> list[dict[str, Any]]:
+    """Measure the systems, print their table, and return their part of the document."""
+    systems = [system for system in SYSTEMS if not names or system.name in names]
+    peers = [report.peer_entry(standing) for standing in trial.measure(quick, systems)]
+    print("", *report.peer_rows(peers), sep="\n", flush=True)
+    for peer in peers:
+        if peer["failed"]:
+            print(f"\n{peer['name']}: {peer['missing']}", file=sys.stderr, flush=True)
+    return peers
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import resource
 import signal
 import socket
 import statistics
@@ -29,6 +28,7 @@ from .measure import (
     free_address,
     free_port,
     interleave,
+    peak_memory,
     per_message,
     receive,
     sockets,
@@ -128,8 +128,7 @@ def _peak(side: Callable[..., Any], address: str) -> Generator[Block, None, None
 
         def measured(count: int) -> None:
             block(count)
-            kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            Path(f"peak-{address.rpartition(':')[2]}").write_text(str(kibibytes))
+            Path(f"peak-{address.rpartition(':')[2]}").write_text(str(peak_memory("self")))
 
         yield measured
 
@@ -148,7 +147,7 @@ def peak_of_raw(address: str) -> Generator[Block, None, None]:
 
 def memory(quick: bool) -> Result:
     """Compare the peak memory of processes that get one burst each."""
-    count, rounds = (500, 1) if quick else (100_000, 5)
+    count, rounds = (500, 1) if quick else (100_000, 3)
 
     def once(side: Callable[..., Any]) -> float:
         with contextmanager(sockets)() as make:
@@ -157,7 +156,7 @@ def memory(quick: bool) -> Result:
             with Worker(side, address) as worker:
                 worker.cpu(1, partial(_first, sock))
                 worker.cpu(count, partial(burst, sock, count))
-        return int(Path(f"peak-{address.rpartition(':')[2]}").read_text()) / 1024
+        return float(Path(f"peak-{address.rpartition(':')[2]}").read_text())
 
     sides = {"hub, MiB": partial(once, peak_of_hub), "raw, MiB": partial(once, peak_of_raw)}
     samples = interleave(sides, rounds)
@@ -269,7 +268,7 @@ def _cpu_seconds(process: subprocess.Popen[bytes]) -> float:
 @functools.cache
 def _gateway(clients: int, quick: bool) -> tuple[Result, Result]:
     """Return the comparisons of rates and of CPU times; they are of the same runs."""
-    count, rounds = (50, 3) if quick else (100_000 // clients, 21)
+    count, rounds = (50, 3) if quick else (100_000 // clients, 11)
     clients = min(clients, 20) if quick else clients
     rates: dict[str, list[float]] = {}
     times: dict[str, list[float]] = {}
@@ -305,7 +304,5 @@ def gateway_memory(clients: int, quick: bool) -> Result:
         outlet = Outlet(stack, 20 if quick else clients, True)
         for _ in range(3 if quick else 50):
             outlet.once(20)
-        status = Path(f"/proc/{outlet.process.pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    peak = int(line.split()[1]) / 1024
+        peak = peak_memory(outlet.process.pid)
     return Result(peak, {"peak, MiB": peak}, {"peak, MiB": [peak]})

@@ -10,12 +10,15 @@ import platform
 import random
 import socket
 import statistics
+import subprocess
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from multiprocessing.connection import Connection
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import zmq
 
@@ -176,6 +179,65 @@ def receive(sock: zmq.Socket[bytes], count: int, deadline: float = DEADLINE) -> 
         raise TimeoutError(f"{done} of {count} messages came in {deadline} s") from None
 
 
+@contextlib.contextmanager
+def process(
+    command: Sequence[str],
+    output: IO[bytes] | int | None = None,
+    errors: IO[bytes] | None = None,
+    talks: bool = False,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Generator[subprocess.Popen[bytes], None, None]:
+    """Run a process, and end it.
+
+    Args:
+        command: program and arguments.
+        output: where its standard output goes, None for ours; `subprocess.PIPE` is closed here.
+        errors: where its standard error goes, None to where its standard output goes.
+        talks: it reads from a pipe, and ends with it; else it is terminated.
+        env: its environment, None for ours.
+        cwd: its current directory, None for ours.
+    """
+    running = subprocess.Popen(
+        command, stdin=subprocess.PIPE if talks else subprocess.DEVNULL, stdout=output,
+        stderr=errors or output, env=env, cwd=cwd,
+    )  # fmt: skip
+    try:
+        yield running
+    finally:
+        if running.stdin is None:
+            running.terminate()
+        else:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                running.stdin.close()
+        try:
+            running.wait(10)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+        if running.stdout is not None:
+            running.stdout.close()
+
+
+def peak_memory(process: int | str) -> float:
+    """Return the peak of a process's resident memory, MiB.
+
+    That of ``getrusage`` is no less than what its parent had when it was started.
+
+    Args:
+        process: its id, or ``self``.
+
+    Raises:
+        RuntimeError: the system does not tell.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError as error:
+        raise RuntimeError("the peak memory of a process is known on Linux only") from error
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
 def drain(sock: zmq.Socket[bytes], quiet: float) -> int:
     """Take what comes until nothing has come for ``quiet`` seconds; return how many."""
     count = 0
@@ -210,12 +272,18 @@ def machine() -> dict[str, str]:
         model = next((name for name in names if not name.isdigit()), model)
     except OSError:
         pass  # not Linux
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "processor": f"{os.cpu_count()} x {model}",
         "system": platform.platform(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "pyzmq": zmq.pyzmq_version(),
         "libzmq": zmq.zmq_version(),
-        "load": f"{load:.2f}",
+        **{name: version(name) for name in ("fedmsg", "cryptography", "stomp.py")},
+        "load": load(),
     }
+
+
+def load() -> str:
+    """Return how many processes wanted to run in the last minute."""
+    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"

@@ -8,14 +8,24 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import zmq
 
-from .measure import DEADLINE, Result, compare, drain, free_address, interleave, receive, sockets
+from .measure import (
+    DEADLINE,
+    Result,
+    compare,
+    drain,
+    free_address,
+    interleave,
+    peak_memory,
+    process,
+    receive,
+    sockets,
+)
 from .tailing import burst
 
 _RELAY = "from fedmsg.commands.relay import relay; raise SystemExit(relay())"
@@ -93,34 +103,10 @@ class Link:
         receive(self.subscriber, count)
         return count / (time.perf_counter() - start)
 
-    def peak_memory(self) -> float:
-        """Return the peak of the process's resident memory, MiB.
 
-        Raises:
-            RuntimeError: the system does not tell.
-        """
-        try:
-            status = Path(f"/proc/{self.process.pid}/status").read_text()
-        except OSError as error:
-            raise RuntimeError("the peak memory of a process is known on Linux only") from error
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
-
-
-@contextmanager
-def running(program: str, arguments: list[str]) -> Generator[subprocess.Popen[bytes], None, None]:
+def running(program: str, arguments: list[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Run Python source as a process, and end it."""
-    command = [sys.executable, "-c", program, *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return process([sys.executable, "-c", program, *arguments])
 
 
 def fedmsg_relay(stack: ExitStack, limit: int) -> Link:
@@ -172,7 +158,7 @@ def memory(quick: bool) -> Result:
         with ExitStack() as stack:
             link = fedmsg_relay(stack, 0)
             link.seconds(count)
-            return link.peak_memory()
+            return peak_memory(link.process.pid)
 
     samples = interleave({"peak, MiB": once}, rounds)
     return Result(max(samples["peak, MiB"]), _medians(samples), samples)

@@ -38,7 +38,7 @@ def _raw(key_file: Path) -> Callable[[int], float]:
 
 def rate(quick: bool) -> Result:
     """Compare messages a second of bursts with signatures a second of one core."""
-    count, rounds = (200, 3) if quick else (3000, 11)
+    count, rounds = (200, 3) if quick else (3000, 7)
     folder = Path(f"signing-relay-{os.getpid()}").absolute()
     authority.create(folder, [_NAME])
     inbound, outbound = free_address(), free_address()

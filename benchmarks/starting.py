@@ -86,6 +86,6 @@ def first_publish(quick: bool) -> Result:
         "raw, ms": functools.partial(inside, _RAW_FIRST_PUBLISH),
     }
     interleave(sides, 1)  # writes the bytecode
-    samples = interleave(sides, 3 if quick else 41)
+    samples = interleave(sides, 3 if quick else 21)
     medians = {name: statistics.median(values) for name, values in samples.items()}
     return Result(medians["fedmsg, ms"], medians, samples)

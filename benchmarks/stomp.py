@@ -44,7 +44,7 @@ def measure(size: int, quick: bool) -> Result:
         size: of the payload, bytes of JSON.
         quick: only a smoke run.
     """
-    count, rounds = (200, 3) if quick else (10_000, 15)
+    count, rounds = (200, 3) if quick else (10_000, 9)
     with tempfile.TemporaryDirectory(prefix="fedmsg-bench-") as folder:
         node = brokers().RabbitMQ(Path(folder) / "rabbitmq", free_port)
         try:

@@ -20,7 +20,7 @@ author = "the fedmsg developers"
 copyright = "the fedmsg developers; LGPL 2.1 or later"
 version = release = _version()
 
-extensions = ["command_help", "option_table"]
+extensions = ["command_help", "markdown_page", "option_table"]
 exclude_patterns = ["_build", "_ext"]
 default_role = "literal"
 # "--option" is not a dash.

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from brokers import RabbitMQ
@@ -37,7 +38,8 @@ def test_every_bar_is_measured(tmp_path: Path) -> None:
     """A smoke run prints a row and writes a figure for every bar, and leaves nothing behind."""
     before = set(ROOT.iterdir())
     bars = set(re.findall(r'Bar\(\s*"([^"]+)"', (ROOT / "benchmarks" / "bars.py").read_text()))
-    done = run("--quick", f"--output={tmp_path / 'figures.json'}")
+    only = [f"--only={name}" for name in bars]
+    done = run("--quick", *only, f"--output={tmp_path / 'figures.json'}")
     assert done.returncode == 0, done.stdout
     rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
     if RabbitMQ.missing() and not os.environ.get("CI"):
@@ -46,6 +48,22 @@ def test_every_bar_is_measured(tmp_path: Path) -> None:
     assert all(math.isfinite(row["value"]) and row["medians"] for row in rows.values()), rows
     assert {line.split(" | ")[0] for line in done.stdout.splitlines()} >= {f"| {b}" for b in bars}
     assert set(ROOT.iterdir()) == before
+
+
+def test_peers_are_measured(tmp_path: Path) -> None:
+    """A smoke run of three systems writes rates and latencies of each, as JSON, table and plot."""
+    systems = ["fedmsg", "fedmsg, through its relay", "pyzmq by hand"]
+    chosen = [f"--system={name}" for name in systems]
+    done = run("--quick", "--only=peers", *chosen, f"--record={tmp_path}")
+    assert done.returncode == 0, done.stdout
+    peers = json.loads((tmp_path / "results.json").read_text())["peers"]
+    assert [peer["name"] for peer in peers] == systems
+    figures = [value for peer in peers for value in peer["figures"].values()]
+    assert len(figures) == 4 * len(systems)
+    assert all(math.isfinite(value) and value > 0 for value in figures), figures
+    lines = (tmp_path / "results.md").read_text().splitlines()
+    assert {line.split(" | ")[0] for line in lines} >= {f"| {name}" for name in systems}
+    assert "pyzmq by hand" in "".join(ElementTree.parse(tmp_path / "plot.svg").getroot().itertext())
 
 
 def test_an_unknown_bar_is_an_error() -> None:

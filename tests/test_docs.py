@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -52,6 +53,16 @@ def test_manual_builds(manual: Path) -> None:
     """The manual builds without a warning, and every page of it exists."""
     pages = {path.stem for path in DOCS.glob("*.rst")}
     assert pages <= {path.stem for path in manual.glob("*.html")}
+
+
+@pytest.mark.timeout(150)
+def test_record_of_the_benchmarks(manual: Path) -> None:
+    """Each bar and each peer that was measured is a row of the page about performance."""
+    record = json.loads((DOCS / "performance" / "results.json").read_text(encoding="utf-8"))
+    peers = [peer["name"] for peer in record["peers"] if peer["figures"]]
+    page = (manual / "performance.html").read_text(encoding="utf-8")
+    rows = re.findall(r"<tr class=[^>]*><td><p>(.*?)</p>", page)
+    assert peers and [html.unescape(row) for row in rows] == [*peers, *record["rows"]]
 
 
 @pytest.mark.timeout(150)
