@@ -1,0 +1,89 @@
+"""Put faults into modules, and see whether tests notice: ``make mutation``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from . import running
+from .operators import mutants
+
+_CRYPTO = ["tests/unit/crypto", "tests/property/test_crypto.py", "tests/unit/test_signed_publish.py"]
+#: Modules, and the tests that are about them.
+_TESTS = {
+    "fedmsg/envelope": ["tests/unit/test_envelope.py", "tests/property/test_envelope.py"],
+    "fedmsg/crypto": _CRYPTO,
+    "fedmsg/replay": ["tests/unit/replay", "tests/property/test_tracker.py"],
+    "fedmsg/transports/stomp": ["tests/stomp_transport"],
+    "fedmsg/consumers": ["tests/unit/consumers"],
+}
+_COLUMNS = (running.KILLED, running.TIMEOUT, running.SURVIVED, running.NOT_RUN)
+_ROW = "{:<38} {:>8} {:>6}" + " {:>9}" * len(_COLUMNS)
+
+
+def main() -> int:
+    """Print a row for each module and a line for each survivor; 1 if there are any."""
+    args = _arguments()
+    os.nice(19)
+    running.preload()
+    print(_ROW.format("module", "possible", "tried", *_COLUMNS), flush=True)
+    survivors, results = 0, []
+    tests, baseline = None, None
+    for module in args.modules:
+        wanted = _tests_of(module)
+        if baseline is None or wanted != tests:
+            tests, baseline = wanted, running.measured(wanted)
+        found = _module(Path(module).resolve(), baseline, args)
+        results.append({"module": module, **found})
+        survivors += len(found["survivors"])
+        if args.output:
+            args.output.write_text(json.dumps(results, indent=1) + "\n")
+    return 1 if survivors else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
+    parser.add_argument("modules", nargs="+", help="files of the package")
+    parser.add_argument("--sample", type=int, help="mutants of a module, drawn by the seed")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--line", type=int, action="append", help="only mutants of this line")
+    parser.add_argument("--output", type=Path, help="write the results as JSON")
+    return parser.parse_args()
+
+
+def _tests_of(module: str) -> list[str]:
+    return next(tests for start, tests in _TESTS.items() if module.startswith(start))
+
+
+def _module(path: Path, baseline: running.Baseline, args: argparse.Namespace) -> dict[str, Any]:
+    source = path.read_text(encoding="utf-8")
+    possible = [each for each in mutants(source) if not args.line or each.line in args.line]
+    tried = possible
+    if args.sample and args.sample < len(possible):
+        tried = sorted(random.Random(args.seed).sample(possible, args.sample), key=lambda m: m.line)
+    counts: Counter[str] = Counter()
+    survivors = []
+    for mutant in tried:
+        outcome = running.outcome(path, source, mutant, baseline)
+        counts[outcome] += 1
+        if outcome in (running.SURVIVED, running.NOT_RUN):
+            survivors.append(f"{mutant}")
+            print(f"  {outcome}: {path.name}:{mutant}", flush=True)
+        elif outcome == running.TIMEOUT:
+            print(f"  ({outcome}: {path.name}:{mutant})", flush=True)
+    name = str(path.relative_to(Path.cwd()))
+    figures = [counts[column] for column in _COLUMNS]
+    print(_ROW.format(name, len(possible), len(tried), *figures), flush=True)
+    return {
+        "possible": len(possible), "tried": len(tried), **counts, "survivors": survivors,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
