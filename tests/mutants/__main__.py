@@ -23,12 +23,15 @@ _TESTS = {
     "fedmsg/transports/stomp": ["tests/stomp_transport"],
     "fedmsg/consumers": ["tests/unit/consumers"],
 }
-_COLUMNS = (running.KILLED, running.TIMEOUT, running.SURVIVED, running.NOT_RUN)
+#: Survivors that no test should kill: below a reason, which begins with #, module and name.
+_EXPLAINED = Path(__file__).with_name("explained.txt")
+_WHY = "explained"
+_COLUMNS = (running.KILLED, running.TIMEOUT, _WHY, running.SURVIVED, running.NOT_RUN)
 _ROW = "{:<38} {:>8} {:>6}" + " {:>9}" * len(_COLUMNS)
 
 
 def main() -> int:
-    """Print a row for each module and a line for each survivor; 1 if there are any."""
+    """Print a row for each module and a line for each survivor; 1 if one is not explained."""
     args = _arguments()
     os.nice(19)
     running.preload()
@@ -38,7 +41,7 @@ def main() -> int:
     for module in args.modules:
         wanted = _tests_of(module)
         if baseline is None or wanted != tests:
-            tests, baseline = wanted, running.measured(wanted)
+            tests, baseline = wanted, _baseline(wanted, args.baseline)
         found = _module(Path(module).resolve(), baseline, args)
         results.append({"module": module, **found})
         survivors += len(found["survivors"])
@@ -51,8 +54,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
     parser.add_argument("modules", nargs="+", help="files of the package")
     parser.add_argument("--sample", type=int, help="mutants of a module, drawn by the seed")
+    parser.add_argument("--skip", type=int, default=0, help="the first of the sample")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--line", type=int, action="append", help="only mutants of this line")
+    parser.add_argument("--baseline", type=Path, help="keep what the tests do in files here")
     parser.add_argument("--output", type=Path, help="write the results as JSON")
     return parser.parse_args()
 
@@ -61,28 +66,39 @@ def _tests_of(module: str) -> list[str]:
     return next(tests for start, tests in _TESTS.items() if module.startswith(start))
 
 
+def _baseline(tests: list[str], folder: Path | None) -> running.Baseline:
+    """Run the tests without a mutant, or read what they did before."""
+    if folder is None:
+        return running.measured(tests)
+    path = folder / f"{tests[0].replace('/', '-')}.json"
+    if path.exists():
+        return running.Baseline(json.loads(path.read_text()))
+    baseline = running.measured(tests)
+    folder.mkdir(exist_ok=True)
+    path.write_text(json.dumps(baseline.found))
+    return baseline
+
+
 def _module(path: Path, baseline: running.Baseline, args: argparse.Namespace) -> dict[str, Any]:
-    source = path.read_text(encoding="utf-8")
+    source, name = path.read_text(encoding="utf-8"), str(path.relative_to(Path.cwd()))
     possible = [each for each in mutants(source) if not args.line or each.line in args.line]
-    tried = possible
-    if args.sample and args.sample < len(possible):
-        tried = sorted(random.Random(args.seed).sample(possible, args.sample), key=lambda m: m.line)
+    tried = random.Random(args.seed).sample(possible, len(possible))[args.skip : args.sample]
+    explained = set(_EXPLAINED.read_text(encoding="utf-8").splitlines())
     counts: Counter[str] = Counter()
     survivors = []
-    for mutant in tried:
+    for mutant in sorted(tried, key=lambda mutant: mutant.line):
         outcome = running.outcome(path, source, mutant, baseline)
+        text = f"{name}: {mutant.name}"
+        if outcome in (running.SURVIVED, running.NOT_RUN):
+            outcome = _WHY if text in explained else outcome
         counts[outcome] += 1
         if outcome in (running.SURVIVED, running.NOT_RUN):
-            survivors.append(f"{mutant}")
-            print(f"  {outcome}: {path.name}:{mutant}", flush=True)
-        elif outcome == running.TIMEOUT:
-            print(f"  ({outcome}: {path.name}:{mutant})", flush=True)
-    name = str(path.relative_to(Path.cwd()))
+            survivors.append(text)
+        if outcome not in (running.KILLED, _WHY):
+            print(f"{outcome}, line {mutant.line}\n{text}", flush=True)
     figures = [counts[column] for column in _COLUMNS]
     print(_ROW.format(name, len(possible), len(tried), *figures), flush=True)
-    return {
-        "possible": len(possible), "tried": len(tried), **counts, "survivors": survivors,
-    }  # fmt: skip
+    return {"possible": len(possible), "tried": len(tried), **counts, "survivors": survivors}
 
 
 if __name__ == "__main__":

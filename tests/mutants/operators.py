@@ -28,17 +28,22 @@ class Mutant(NamedTuple):
     Attributes:
         line: where it is.
         lines: the statement around it, or what stands before the body of that.
+        statement: its first line, as ``ast`` writes it.
     """
 
     line: int
     lines: range
+    statement: str
     before: str
     after: str
     path: tuple[tuple[str, int | None], ...]
     node: ast.AST
 
-    def __str__(self) -> str:
-        return f"{self.line}: {self.before}  ->  {self.after}"
+    @property
+    def name(self) -> str:
+        """What it is called in ``explained.txt``, wherever in its module it stands."""
+        change = f"{self.before}  ->  {self.after}"
+        return change if self.statement == self.before else f"{self.statement}  |  {change}"
 
     def tree(self, source: str) -> ast.Module:
         """Return the changed tree of a module."""
@@ -58,31 +63,36 @@ class Mutant(NamedTuple):
 def mutants(source: str) -> list[Mutant]:
     """Return every change that is made to a module, in the order of its text."""
     found = []
-    for path, lines, node in _walk(ast.parse(source), (), range(0)):
+    for path, statement, node in _walk(ast.parse(source), (), None):
+        lines = _lines(statement)
         for changed in _changes(node):
             after = changed if hasattr(changed, "lineno") else ast.copy_location(changed, node)
-            texts = [ast.unparse(each).partition("\n")[0] for each in (node, after)]
-            found.append(Mutant(node.lineno, lines, texts[0], texts[1], path, after))
+            texts = [ast.unparse(each).partition("\n")[0] for each in (statement, node, after)]
+            found.append(Mutant(node.lineno, lines, *texts, path, after))
     return sorted(found, key=lambda mutant: mutant.line)
 
 
-def _walk(node: Any, path: tuple[Any, ...], lines: range) -> Iterator[tuple[Any, range, Any]]:
-    """Yield what may be changed, with its path and the lines of its statement."""
+def _lines(statement: Any) -> range:
+    body = getattr(statement, "body", None)
+    end = body[0].lineno if body else statement.end_lineno + 1
+    return range(statement.lineno, max(end, statement.lineno + 1))
+
+
+def _walk(node: Any, path: tuple[Any, ...], statement: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield what may be changed, with its path and its statement."""
     if isinstance(node, ast.stmt):
-        body = getattr(node, "body", None)
-        end = body[0].lineno if body else (node.end_lineno or node.lineno) + 1
-        lines = range(node.lineno, max(end, node.lineno + 1))
+        statement = node
     if hasattr(node, "lineno"):
         if _is_text(node):
             return
-        yield path, lines, node
+        yield path, statement, node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "bases"):
             continue
         for index, each in enumerate(value if isinstance(value, list) else [value]):
             if isinstance(each, ast.AST):
                 place = (name, index if isinstance(value, list) else None)
-                yield from _walk(each, (*path, place), lines)
+                yield from _walk(each, (*path, place), statement)
 
 
 def _is_text(node: Any) -> bool:
