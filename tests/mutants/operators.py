@@ -1,6 +1,7 @@
 """The faults: small changes to the syntax tree of a module, one at a time.
 
-Left alone is what tests should not hold on to: texts, what is logged, annotations, docstrings.
+Left alone is what tests should not hold on to: texts, what is logged, annotations, docstrings, and
+the exact number of a limit that has a name.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Mutant(NamedTuple):
     def name(self) -> str:
         """What it is called in ``explained.txt``, wherever in its module it stands."""
         change = f"{self.before}  ->  {self.after}"
-        return change if self.statement == self.before else f"{self.statement}  |  {change}"
+        return change if self.statement == self.before else f"{self.statement[:60]}  |  {change}"
 
     def tree(self, source: str) -> ast.Module:
         """Return the changed tree of a module."""
@@ -105,10 +106,21 @@ def _is_text(node: Any) -> bool:
         node = node.value
     if isinstance(node, ast.Constant):
         return isinstance(node.value, (str, bytes))
+    if isinstance(node, ast.Assign):
+        return _is_limit(node)
     if not isinstance(node, ast.Call):
         return False
     called = ast.unparse(node.func)
     return called.rpartition(".")[0] in _LOGS
+
+
+def _is_limit(node: ast.Assign) -> bool:
+    """Return whether a number, or what is made of one alone, gets its name."""
+    if isinstance(node.value, ast.Call):
+        return ast.unparse(node.value.func) in ("Cache", "RateLimit")
+    if any(isinstance(each, (ast.Dict, ast.Tuple)) for each in ast.walk(node.value)):
+        return False
+    return all(ast.unparse(each).lstrip("_").isupper() for each in node.targets)
 
 
 def _changes(node: Any) -> Iterator[ast.AST]:

@@ -54,7 +54,7 @@ def test_tests_are_chosen_by_line() -> None:
     lines = {"1": [""], "3": ["", "slow", "fast"], "5": ["other"]}
     durations = {"slow": 2.0, "fast": 0.1, "other": 1.0}
     baseline = running.Baseline({"lines": {"m.py": lines}, "durations": durations})
-    source = "A = 1\ndef f():\n    return g(2,\n        3)\n    h()\n    h()\n"
+    source = "a = 1\ndef f():\n    return g(2,\n        3)\n    h()\n    h()\n"
     found = {each.line: baseline.tests_for(Path("m.py"), each) for each in mutants(source)}
     assert found == {
         1: ["fast", "other", "slow"],
