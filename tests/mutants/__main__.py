@@ -39,9 +39,10 @@ def main() -> int:
     survivors, results = 0, []
     tests, baseline = None, None
     for module in args.modules:
-        wanted = _tests_of(module)
+        wanted = args.tests or _tests_of(module)
         if baseline is None or wanted != tests:
             tests, baseline = wanted, _baseline(wanted, args.baseline)
+            baseline.by_line = not args.tests
         found = _module(Path(module).resolve(), baseline, args)
         results.append({"module": module, **found})
         survivors += len(found["survivors"])
@@ -57,6 +58,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--skip", type=int, default=0, help="the first of the sample")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--line", type=int, action="append", help="only mutants of this line")
+    parser.add_argument("--tests", action="append", help="all of these, whatever their lines")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of tests for a mutant")
     parser.add_argument("--baseline", type=Path, help="keep what the tests do in files here")
     parser.add_argument("--output", type=Path, help="write the results as JSON")
     return parser.parse_args()
@@ -87,7 +90,7 @@ def _module(path: Path, baseline: running.Baseline, args: argparse.Namespace) ->
     counts: Counter[str] = Counter()
     survivors = []
     for mutant in sorted(tried, key=lambda mutant: mutant.line):
-        outcome = running.outcome(path, source, mutant, baseline)
+        outcome = running.outcome(path, source, mutant, baseline, args.seconds)
         text = f"{name}: {mutant.name}"
         if outcome in (running.SURVIVED, running.NOT_RUN):
             outcome = _WHY if text in explained else outcome

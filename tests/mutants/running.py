@@ -26,16 +26,15 @@ from .operators import Mutant
 _LARGE = (
     "hypothesis", "cryptography.x509", "OpenSSL", "requests", "sqlalchemy.orm", "stomp", "zmq",
 )  # fmt: skip
-#: The tests against one mutant last at most so many seconds without a fault in the module.
-_BUDGET = 8.0
-#: So many of them, the fastest, run before the others.
+#: So many tests, the fastest, run before the others.
 _FIRST = 12
 #: Exit statuses of a child.
 _UNUSED, _BROKEN = 70, 71
 #: Assertions are plain: pytest would load our modules itself, to rewrite those in them.
 _ARGUMENTS = (
-    "--assert=plain", "-W", "ignore::pytest.PytestAssertRewriteWarning",
-    "-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--hypothesis-profile=mutants",
+    "-m", "not broker and not peer", "--assert=plain",
+    "-W", "ignore::pytest.PytestAssertRewriteWarning",
+    "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--hypothesis-profile=mutants",
 )  # fmt: skip
 
 KILLED, SURVIVED, TIMEOUT, NOT_RUN = "killed", "survived", "timeout", "no test"
@@ -47,21 +46,31 @@ class Baseline:
     Attributes:
         lines: file -> line -> tests that run it; import runs a line for no test.
         durations: test -> seconds.
+        by_line: choose tests by the line, not all; a line may be run in a child process only.
     """
 
-    def __init__(self, found: dict[str, Any]) -> None:
+    def __init__(self, found: dict[str, Any], by_line: bool = True) -> None:
+        self.by_line = by_line
         self.found = found
         self.lines: dict[str, dict[str, list[str]]] = found["lines"]
         self.durations: dict[str, float] = found["durations"]
 
-    def tests_for(self, path: Path, mutant: Mutant) -> list[str]:
-        """Return the tests to run, the fastest first, none if none reaches the mutant."""
+    def tests_for(self, path: Path, mutant: Mutant, seconds: float) -> list[str]:
+        """Return the tests to run, the fastest first, none if none reaches the mutant.
+
+        Args:
+            path: of the module.
+            mutant: one of it.
+            seconds: the tests last no longer than that if nothing is wrong; one is run always.
+        """
         lines = self.lines.get(str(path), {})
         known = [lines[str(line)] for line in mutant.lines if str(line) in lines]
         tests = {test for each in known for test in each if test}
-        if known and not tests:  # a module is imported for all of its tests
+        if not self.by_line:
+            tests = set(self.durations)
+        elif known and not tests:  # a module is imported for all of its tests
             tests = {test for each in lines.values() for test in each if test}
-        chosen, left = [], _BUDGET
+        chosen, left = [], seconds
         for test in sorted(tests, key=lambda test: self.durations.get(test, 0.0)):
             left -= self.durations.get(test, 0.0)
             if chosen and left < 0:
@@ -106,7 +115,7 @@ def _measure(tests: list[str], output: Path, folder: str) -> int:
 
     recorder = _Recorder(coverage.Coverage(data_file=None, include=["fedmsg/*"], messages=False))
     recorder.coverage.start()
-    code = pytest.main([*_ARGUMENTS[1:], f"--basetemp={folder}/tests", *tests], [recorder])
+    code = pytest.main([*_ARGUMENTS, f"--basetemp={folder}/tests", *tests], [recorder])
     recorder.coverage.stop()
     data = recorder.coverage.get_data()
     lines = {name: data.contexts_by_lineno(name) for name in data.measured_files()}
@@ -144,9 +153,9 @@ class _Selection:
         items[:] = sorted(chosen, key=lambda item: (first[item.path], self._place[item.nodeid]))
 
 
-def outcome(path: Path, source: str, mutant: Mutant, baseline: Baseline) -> str:
-    """Return what becomes of a mutant."""
-    tests = baseline.tests_for(path, mutant)
+def outcome(path: Path, source: str, mutant: Mutant, baseline: Baseline, seconds: float) -> str:
+    """Return what becomes of a mutant; for ``seconds`` see :meth:`Baseline.tests_for`."""
+    tests = baseline.tests_for(path, mutant, seconds)
     if not tests:
         return NOT_RUN
     outcomes = (
@@ -160,7 +169,7 @@ def outcome(path: Path, source: str, mutant: Mutant, baseline: Baseline) -> str:
 def _of_batch(path: Path, source: str, mutant: Mutant, tests: list[str], seconds: float) -> str:
     files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
     with tempfile.TemporaryDirectory() as folder:
-        arguments = [*_ARGUMENTS, f"--basetemp={folder}/tests", *files]
+        arguments = ["-x", *_ARGUMENTS, f"--basetemp={folder}/tests", *files]
 
         def run() -> int:
             loaded = _install(path, mutant, source)

@@ -55,7 +55,7 @@ def test_tests_are_chosen_by_line() -> None:
     durations = {"slow": 2.0, "fast": 0.1, "other": 1.0}
     baseline = running.Baseline({"lines": {"m.py": lines}, "durations": durations})
     source = "a = 1\ndef f():\n    return g(2,\n        3)\n    h()\n    h()\n"
-    found = {each.line: baseline.tests_for(Path("m.py"), each) for each in mutants(source)}
+    found = {each.line: baseline.tests_for(Path("m.py"), each, 9) for each in mutants(source)}
     assert found == {
         1: ["fast", "other", "slow"],
         3: ["fast", "slow"],

@@ -57,3 +57,11 @@ def test_of_a_long_topic_the_beginning_is_logged(caplog: pytest.LogCaptureFixtur
         policy.allowed("x" * 100_000, "mallory", LISTED, nitpicky)
     assert len(caplog.records) == 2
     assert all(100 < len(record.getMessage()) < 500 for record in caplog.records)
+
+
+def test_memory_of_topics_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes up topics fills no more than that."""
+    monkeypatch.setattr(policy, "_MOST_REPORTED", 3)
+    for number in range(9):
+        assert policy.allowed(f"org.test.{number}", "mallory", {})
+    assert len(policy._reported) == 3
