@@ -12,13 +12,16 @@ TOX_ENVS ?= py310,py312,py313,stomp8
 FEDMSG_TRIAL_SECONDS ?= 10
 SOAK_SECONDS ?= 600
 FUZZ_EXECUTIONS ?= 10000000
+# Where `make mutation` puts faults, so many into each.
+MUTATED ?= fedmsg/envelope.py fedmsg/crypto/*.py fedmsg/replay/*.py fedmsg/transports/stomp*.py
+MUTANTS ?= 20
 SOAK_OUTPUT ?= docs/performance/soak.txt
 export FEDMSG_TRIAL_SECONDS
 
 # Served by them in tests/integration/test_frameworks.py, on this Python only.
 FRAMEWORKS = celery gevent gunicorn
 LINTERS = ruff==0.17.6 mypy==2.4.1 basedpyright==1.40.2 types-requests types-six twine \
-	check-manifest
+	check-manifest coverage
 TOX = tox>=4.11
 PEER = fedmsg==1.1.7 setuptools==81.0.0 pyOpenSSL==24.2.1 cryptography==43.0.3 \
 	moksha.hub pygments psutil click
@@ -53,7 +56,7 @@ space := $(empty) $(empty)
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test test-pythons test-pythons-env lint format types docs man dist bench bench-peers soak \
-  fuzz venv peer clean
+  fuzz mutation venv peer clean
 .DELETE_ON_ERROR:
 
 help:
@@ -63,6 +66,7 @@ help:
 	@echo "make peer          install fedmsg 1.1.7 beside, for the tests of interoperation"
 	@echo "make soak          the trials, $(SOAK_SECONDS) seconds each; writes $(SOAK_OUTPUT)"
 	@echo "make fuzz          every parser of foreign bytes, $(FUZZ_EXECUTIONS) hostile inputs"
+	@echo "make mutation      $(MUTANTS) faults in each module of MUTATED: do tests notice?"
 	@echo "make bench         the comparisons in benchmarks/; writes docs/performance"
 	@echo "make lint types docs man dist format clean"
 
@@ -163,6 +167,9 @@ soak: $(VENV)/.installed
 
 fuzz: $(VENV)/.installed
 	PYTHONPATH=tests $(BIN)/python -W ignore -m fuzz --executions=$(FUZZ_EXECUTIONS) $(FUZZ_ARGS)
+
+mutation: $(VENV)/.installed
+	PYTHONPATH=tests $(BIN)/python -m mutants --sample=$(MUTANTS) $(MUTATION_ARGS) $(MUTATED)
 
 clean:
 	rm -rf $(VENV) .venv-bench .venv-demo .venv-peer .tox build dist docs/_build fedmsg.egg-info

@@ -53,6 +53,15 @@ def test_year_is_that_of_utc(now: int, year: str) -> None:
     assert envelope.build("t", {}, 1, now, "u", "me")["msg_id"] == f"{year}-u"
 
 
+@pytest.mark.parametrize("hours", [-24, -12, -1, 0, 1, 12])
+@pytest.mark.parametrize("step", [-1, 1])
+def test_year_turns_at_midnight(hours: int, step: int) -> None:
+    """The last second of a year and the first of the next, whatever was published before."""
+    seconds = [(NEW_YEAR - 1, "2026"), (NEW_YEAR, "2027")][::step]
+    for now, year in [(NEW_YEAR + hours * 3600, "2026" if hours < 0 else "2027"), *seconds]:
+        assert envelope.build("t", {}, 1, now, "u", "me")["msg_id"] == f"{year}-u"
+
+
 @pytest.mark.parametrize("raw", [bytes(16), b"\xff" * 16, bytes(range(16))])
 def test_uuid_is_of_version_4(raw: bytes) -> None:
     """Lower case, hyphens, version and variant bits set (RFC 9562)."""
@@ -101,6 +110,17 @@ def test_size_is_checked_before_anything_is_decoded(frames: list[bytes]) -> None
     with pytest.raises(FrameError) as caught:
         envelope.decode(frames, max_size=7)
     assert caught.value.reason == envelope.TOO_LARGE
+
+
+def test_a_frame_as_large_as_the_limit_is_accepted() -> None:
+    """Either of them: the limit is the largest accepted size."""
+    assert envelope.decode([b"t" * 8, b'{"a": 1}'], max_size=8) == ("t" * 8, {"a": 1})
+
+
+@pytest.mark.parametrize("topic", ["a\u00a0b", "a\u200bb", "a\ue000b", "\U000e0001"])
+def test_topic_may_have_blanks_and_marks(topic: str) -> None:
+    """Only C0 and C1 control characters are refused, not all that has no glyph."""
+    assert envelope.decode([topic.encode(), b"{}"]) == (topic, {})
 
 
 def test_size_zero_is_any() -> None:
