@@ -7,7 +7,7 @@ from typing import Any
 import zmq
 
 from fedmsg.commands import BaseCommand, run_command, subscribe_to_all
-from fedmsg.exceptions import NoEndpointAvailable
+from fedmsg.exceptions import ConfigurationError, NoEndpointAvailable
 from fedmsg.hub import discovery, main
 
 resource: Any
@@ -78,7 +78,7 @@ class HubCommand(BaseCommand):
         """Run until a signal comes.
 
         Raises:
-            ValueError, ImportError: a class of ``--with-consumers`` does not exist.
+            ConfigurationError: a class of ``--with-consumers`` does not exist.
             NoEndpointAvailable: an address of ``zmq_publish_endpoints`` cannot be bound.
             FedmsgError: see :func:`fedmsg.hub.main`.
         """
@@ -89,7 +89,10 @@ class HubCommand(BaseCommand):
             config["moksha.livesocket.backend"] = "websocket"
         explicit = config.get("explicit_hub_consumers")
         self.set_rlimit_nofiles()
-        consumers = discovery.named(explicit) if explicit else None
+        try:
+            consumers = discovery.named(explicit) if explicit else None
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(f"--with-consumers={explicit}: {error}") from error
         try:
             return main(options=config, consumers=consumers, framework=False)
         except zmq.ZMQError as error:

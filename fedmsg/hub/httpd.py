@@ -16,6 +16,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from .._limits import RateLimit
 from .._visible import one_line
 
 _log = logging.getLogger("fedmsg.hub")
@@ -56,7 +57,7 @@ class Server(socketserver.TCPServer):
         self.pages, self.refused = pages, 0
         self._free = threading.Semaphore(_MOST)
         self._open: dict[socket.socket, _Connection] = {}
-        self._lock = threading.Lock()
+        self._lock, self._limit = threading.Lock(), RateLimit()
         super().__init__((host, port), _Handler)
         self._thread = threading.Thread(
             target=self.serve_forever, args=(_LOOK,), name="fedmsg-metrics", daemon=True
@@ -65,6 +66,22 @@ class Server(socketserver.TCPServer):
     def start(self) -> None:
         """Begin to serve."""
         self._thread.start()
+
+    def get_request(self) -> Any:
+        """Accept a connection; after a failure there is a pause.
+
+        Without a descriptor the connection goes on waiting, so that the next attempt comes at once.
+
+        Raises:
+            OSError: it cannot be accepted.
+        """
+        try:
+            return super().get_request()
+        except OSError as error:
+            if self._limit.allow():
+                _log.error("the server of the metrics cannot accept a connection: %s", error)
+            time.sleep(_LOOK)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve one connection in a thread; make room for it if there is none."""

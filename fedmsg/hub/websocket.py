@@ -78,8 +78,9 @@ class WebSocketServer:
         self._interface = options.get(hub.config, prefix + "interface") or None
         self._publishing = as_bool(options.get(hub.config, prefix + "client2server"))
         self._origins = hub.config.get(prefix + "origins")
-        self._limit = RateLimit(60)
+        self._limit, self._failure_limit = RateLimit(60), RateLimit()
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(self._failed)
         self._ready = threading.Event()
         self._failures: list[Exception] = []
         self._ended: asyncio.Event | None = None
@@ -120,6 +121,14 @@ class WebSocketServer:
                 f" (moksha.livesocket.websocket.port): {error}"
             )
             self._fail(NoEndpointAvailable(text), error)
+
+    def _failed(self, _loop: Any, context: dict[str, Any]) -> None:
+        """Report what goes wrong in the loop; without descriptors that is hundreds a second."""
+        if self._failure_limit.allow():
+            _log.error(
+                "the websocket server: %s: %s (%d more not shown)",
+                context.get("message"), context.get("exception"), self._failure_limit.suppressed,
+            )  # fmt: skip
 
     def _fail(self, failure: Exception, cause: Exception) -> None:
         failure.__cause__ = cause

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from parts import run_script
 
 from fedmsg.hub import httpd
 
@@ -189,3 +190,51 @@ def test_ipv6(port: Callable[[], int]) -> None:
         pytest.skip(f"no IPv6 here: {error}")
     server.start()
     server.close()
+
+
+def test_no_descriptor_left(port: Callable[[], int]) -> None:
+    """There is a pause between two attempts, one line in the log, and service when one is free."""
+    script = """
+    import logging, os, resource, socket, sys, threading, time
+    from fedmsg.hub import httpd
+
+    class Server(httpd.Server):
+        attempts, enough = [], threading.Event()
+
+        def get_request(self):
+            self.attempts.append(time.monotonic())
+            if len(self.attempts) == 4:
+                self.enough.set()
+            return super().get_request()
+
+    records = []
+    handler = logging.Handler()
+    handler.emit = lambda record: records.append(record.getMessage())
+    logging.getLogger().addHandler(handler)
+    server = Server("127.0.0.1", int(sys.argv[1]), lambda path, accept: (200, "here", "text/plain"))
+    server.start()
+    client = socket.socket()
+    limit = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    fill = []
+    try:
+        while True:
+            fill.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        client.connect(("127.0.0.1", int(sys.argv[1])))
+    client.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    server.enough.wait(20)
+    took = server.attempts[3] - server.attempts[0]
+    for each in fill:
+        os.close(each)
+    client.settimeout(20)
+    answer = b""
+    while data := client.recv(4096):
+        answer += data
+    client.close()
+    server.close()
+    print(took >= 3 * httpd._LOOK, answer.endswith(b"here"), len(records), records[0])
+    """
+    assert run_script(script, port()).startswith(
+        "True True 1 the server of the metrics cannot accept a connection: [Errno 24]"
+    )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from parts import run_script
 
 from fedmsg.exceptions import ConfigurationError, NoEndpointAvailable
 from fedmsg.hub import websocket
@@ -253,3 +254,40 @@ def test_number_of_clients_is_bounded(
     first.close()
     eventually(lambda: server.clients == 1)
     assert connect().ping().wait(20)
+
+
+def test_no_descriptor_left(port: Callable[[], int]) -> None:
+    """It is logged once a minute, and not a hundred times a second, as by asyncio."""
+    script = """
+    import logging, os, resource, socket, sys, threading
+    from fedmsg.hub.websocket import WebSocketServer
+
+    class Hub:
+        prefix = "moksha.livesocket.websocket."
+        config = {prefix + "port": int(sys.argv[1]), prefix + "interface": "127.0.0.1"}
+
+    said, records = threading.Event(), []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: (records.append(record.getMessage()), said.set())
+    logging.getLogger().addHandler(handler)
+    server, client = WebSocketServer(Hub()), socket.socket()
+    limit = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    fill = []
+    try:
+        while True:
+            fill.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        client.connect(("127.0.0.1", server.port))
+    said.wait(20)
+    through = threading.Event()
+    server.call(through.set)
+    through.wait(20)
+    client.close()
+    for each in fill:
+        os.close(each)
+    server.stop()
+    print(len(records), records[0])
+    """
+    said = run_script(script, port())
+    assert said.startswith("1 the websocket server: socket.accept() out of system resource")
