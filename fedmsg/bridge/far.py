@@ -22,6 +22,8 @@ _log = logging.getLogger("fedmsg.bridge")
 
 #: Longest wait for confirmations before it is looked whether to stop, seconds.
 _LOOK = 0.5
+#: A connection that has lasted so long is of use, seconds.
+_USEFUL_SECONDS = 10.0
 #: A message that a broker refuses so often is given up.
 _REFUSALS = 3
 
@@ -203,13 +205,17 @@ class AmqpOutlet(Outlet):
 
     def idle(self) -> None:
         """See :class:`Outlet`."""
-        if time.monotonic() < self._connect_at:
+        now = time.monotonic()
+        if now < self._connect_at:
             return
         try:
             self._publisher.idle()
         except OSError as error:
             self._warn(error)
             self._connect_at = time.monotonic() + self._backoff.pause()
+            return
+        if now - self._connect_at > _USEFUL_SECONDS:
+            self._backoff.reset()
 
     def _warn(self, error: OSError) -> None:
         if self._limit.allow():
