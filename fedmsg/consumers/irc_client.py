@@ -225,9 +225,9 @@ class Client:
         if self._join_due is not None and now >= self._join_due:
             self._join_due = None
             connection.join(settings.channel)
-        if now - self._heard > settings.timeout:
-            raise TimeoutError(f"no sign of life for {settings.timeout:g} s")
         if now - max(self._heard, self._asked) > settings.timeout / 2:
+            if self._asked > self._heard:
+                raise TimeoutError(f"no sign of life for {settings.timeout:g} s")
             self._asked = now
             connection.ping(settings.network)
         if self.joined.is_set() and self._waiting and now >= self._last_line + settings.rate:

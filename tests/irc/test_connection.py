@@ -41,12 +41,12 @@ def test_comes_back(
     assert (bot.dropped, len(bot._waiting)) == (5, 45)
     assert "more than 45 lines wait" in caplog.text
     # It must not be quicker than the listener: nobody hears what is said before.
-    bot._settings = bot._settings._replace(rate=60.0)
+    bot._settings = bot._settings._replace(rate=3600.0)
+    bot._last_line = irc_client.time.monotonic()
     server.start()
     there = listen()
-    there.sees("bot")
+    joined(consumer)
     bot._settings = bot._settings._replace(rate=0.0)
-    bot._last_line = 0.0
     lines = there.said(47)
     assert [line for line in lines if line.startswith("*")] == [
         "* backlogged by 40 messages", "* backlogged by 20 messages",
