@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from . import running
-from .operators import mutants
+from .operators import Mutant, mutants
 
-_CRYPTO = ["tests/unit/crypto", "tests/property/test_crypto.py", "tests/unit/test_signed_publish.py"]
 #: Modules, and the tests that are about them.
 _TESTS = {
     "fedmsg/envelope": ["tests/unit/test_envelope.py", "tests/property/test_envelope.py"],
-    "fedmsg/crypto": _CRYPTO,
+    "fedmsg/crypto": [
+        "tests/unit/crypto", "tests/property/test_crypto.py", "tests/unit/test_signed_publish.py",
+    ],
     "fedmsg/replay": ["tests/unit/replay", "tests/property/test_tracker.py"],
     "fedmsg/transports/stomp": ["tests/stomp_transport"],
     "fedmsg/consumers": ["tests/unit/consumers"],
-}
+}  # fmt: skip
 #: Survivors that no test should kill: below a reason, which begins with #, module and name.
 _EXPLAINED = Path(__file__).with_name("explained.txt")
 _WHY = "explained"
@@ -82,16 +83,29 @@ def _baseline(tests: list[str], folder: Path | None) -> running.Baseline:
     return baseline
 
 
+def _names(possible: list[Mutant]) -> dict[Mutant, str]:
+    """Return what mutants are called; of those that are alike all but the first have a number."""
+    seen: Counter[str] = Counter()
+    names = {}
+    for mutant in possible:
+        seen[mutant.name] += 1
+        number = f"  #{seen[mutant.name]}" if seen[mutant.name] > 1 else ""
+        names[mutant] = mutant.name + number
+    return names
+
+
 def _module(path: Path, baseline: running.Baseline, args: argparse.Namespace) -> dict[str, Any]:
     source, name = path.read_text(encoding="utf-8"), str(path.relative_to(Path.cwd()))
-    possible = [each for each in mutants(source) if not args.line or each.line in args.line]
+    possible = mutants(source)
+    names = _names(possible)
     tried = random.Random(args.seed).sample(possible, len(possible))[args.skip : args.sample]
+    tried = [each for each in tried if not args.line or each.line in args.line]
     explained = set(_EXPLAINED.read_text(encoding="utf-8").splitlines())
     counts: Counter[str] = Counter()
     survivors = []
     for mutant in sorted(tried, key=lambda mutant: mutant.line):
         outcome = running.outcome(path, source, mutant, baseline, args.seconds)
-        text = f"{name}: {mutant.name}"
+        text = f"{name}: {names[mutant]}"
         if outcome in (running.SURVIVED, running.NOT_RUN):
             outcome = _WHY if text in explained else outcome
         counts[outcome] += 1

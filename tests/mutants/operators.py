@@ -20,6 +20,7 @@ _OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
     ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr,
     ast.LShift: ast.RShift, ast.RShift: ast.LShift,
 }  # fmt: skip
+_PLAIN = (bool, type(None))
 _LOGS = ("_log", "log", "_logger")
 
 
@@ -98,14 +99,14 @@ def _walk(node: Any, path: tuple[Any, ...], statement: Any) -> Iterator[tuple[An
 
 def _is_text(node: Any) -> bool:
     """Return whether a node is a docstring, a text, or a call that logs."""
-    if isinstance(node, (ast.JoinedStr, ast.Import, ast.ImportFrom)):
+    if isinstance(node, (ast.Import, ast.ImportFrom)) or _is_string(node):
         return True
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return True
     if isinstance(node, ast.Expr):
         node = node.value
-    if isinstance(node, ast.Constant):
-        return isinstance(node.value, (str, bytes))
+    if _is_string(node):
+        return True
     if isinstance(node, ast.Assign):
         return _is_limit(node)
     if not isinstance(node, ast.Call):
@@ -133,30 +134,36 @@ def _changes(node: Any) -> Iterator[ast.AST]:
             yield _with(node, values=rest) if len(rest) > 1 else rest[0]
     elif isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in _OPERATORS:
         # A text is not subtracted from, nor does it have a remainder.
-        if not any(isinstance(each, (ast.JoinedStr, ast.Constant)) and _is_text(each)
-                   for each in (getattr(node, "left", None), getattr(node, "right", node))):  # fmt: skip
+        if not any(_is_string(getattr(node, side, None)) for side in ("left", "right", "value")):
             yield _with(node, op=_OPERATORS[type(node.op)]())
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)):
         yield node.operand
     elif isinstance(node, ast.Constant) and node.value is not None and node.value is not ...:
         yield ast.Constant(not node.value if isinstance(node.value, bool) else node.value + 1)
-    elif isinstance(node, (ast.If, ast.While, ast.IfExp)):
-        if not isinstance(node.test, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Constant)):
-            yield _with(node, test=ast.UnaryOp(ast.Not(), node.test))
+    elif isinstance(node, (ast.If, ast.While, ast.IfExp)) and not isinstance(
+        node.test, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Constant)
+    ):
+        yield _with(node, test=ast.UnaryOp(ast.Not(), node.test))
     yield from _changes_of_statement(node)
+
+
+def _is_string(node: Any) -> bool:
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, (str, bytes))
+    return isinstance(node, ast.JoinedStr)
 
 
 def _changes_of_statement(node: Any) -> Iterator[ast.AST]:
     if isinstance(node, ast.Return) and node.value is not None:
-        if not (isinstance(node.value, ast.Constant) and node.value.value in (None, True, False)):
+        if not isinstance(node.value, ast.Constant) or type(node.value.value) not in _PLAIN:
             yield ast.Return(ast.Constant(None))
-    elif isinstance(node, (ast.Raise, ast.Continue, ast.Break, ast.AugAssign, ast.Delete)):
-        yield ast.Pass()
-    elif isinstance(node, ast.Expr) and isinstance(node.value, (ast.Call, ast.Yield)):
-        yield ast.Pass()
-    elif isinstance(node, ast.Assign) and isinstance(
-        node.targets[0], (ast.Attribute, ast.Subscript)
-    ):
+        return
+    left_out = isinstance(node, (ast.Raise, ast.Continue, ast.Break, ast.AugAssign, ast.Delete))
+    if isinstance(node, ast.Expr):
+        left_out = isinstance(node.value, (ast.Call, ast.Yield))
+    elif isinstance(node, ast.Assign):
+        left_out = isinstance(node.targets[0], (ast.Attribute, ast.Subscript))
+    if left_out:
         yield ast.Pass()
 
 

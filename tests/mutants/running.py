@@ -5,6 +5,7 @@ Nothing is written into the tree: the import system hands out the changed module
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -221,10 +222,8 @@ def _in_child(run: Callable[[], int], limit: float) -> int | None:
         ended, status = os.waitpid(child, os.WNOHANG)
         if not ended:
             time.sleep(0.02)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # with what the tests have started
-    except ProcessLookupError:
-        pass
     if not ended:
         os.waitpid(child, 0)
         return None

@@ -45,6 +45,10 @@ def test_full_by_size() -> None:
     assert outbox.full
     outbox.confirm(send_all(outbox)["a"])
     assert not outbox.full
+    outbox.add(message("b", size=9))
+    assert not outbox.full
+    outbox.add(message("c", size=1))
+    assert outbox.full
 
 
 def test_resent_in_order() -> None:

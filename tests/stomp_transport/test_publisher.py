@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from parts import publish, run_script
-from stomp_parts import FakeBroker, Peer, configuration, good, stomp_settings
+from stomp_parts import Behaviour, FakeBroker, Peer, configuration, good, silent, stomp_settings
 
 from fedmsg.exceptions import BrokerRefused, NoPublisher, NotConfirmed
 
@@ -21,6 +21,11 @@ def mute(peer: Peer) -> None:
     peer.accept()
     while peer.read():
         pass
+
+
+def leaving(peer: Peer) -> None:
+    """Close at CONNECT."""
+    peer.read()
 
 
 def test_what_is_sent(make_context: Callable[..., Any], peer: Start) -> None:
@@ -75,6 +80,46 @@ def test_what_is_unconfirmed_is_reported(
     context.destroy()
     assert context.undelivered == 3
     assert "3 messages were not confirmed" in caplog.text
+
+
+def test_what_was_given_up_is_not_unconfirmed_any_more(
+    stomp_publisher: Callable[..., Any], peer: Start
+) -> None:
+    """After close it is counted as undelivered, and nothing waits for it."""
+    publisher = stomp_publisher(stomp_settings(peer(mute).port))
+    publisher.send(b"org.a", b"{}")
+    assert publisher.unconfirmed == 1
+    publisher.close(0.01)
+    assert (publisher.unconfirmed, publisher.undelivered) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "timeout", "problem"),
+    [(silent, 0.1, "no answer to CONNECT within 0.1 s"), (leaving, 60.0, "closed the connection")],
+)
+def test_why_there_is_no_connection(
+    stomp_publisher: Callable[..., Any], peer: Start, eventually: Callable[..., Any],
+    behaviour: Behaviour, timeout: float, problem: str,
+) -> None:  # fmt: skip
+    """A broker that says nothing is told from one that closes."""
+    settings = stomp_settings(peer(behaviour).port, timeout=timeout)
+    publisher = stomp_publisher(settings, settle=0.0)
+    eventually(lambda: problem in publisher._session.problem, problem)
+
+
+def test_close_does_not_wait_for_connected(
+    stomp_publisher: Callable[..., Any], peer: Start, eventually: Callable[..., Any]
+) -> None:
+    """However long ``stomp_timeout`` is, a broker that says nothing holds up no end."""
+    broker = peer(silent)
+    publisher = stomp_publisher(stomp_settings(broker.port, timeout=600.0), settle=0.0)
+    eventually(lambda: broker.connections, "a connection")
+    publisher.close(0.0)
+    names = {"fedmsg-stomp", "fedmsg-stomp-reader"}
+    eventually(
+        lambda: not names & {thread.name for thread in threading.enumerate()},
+        "the end of the threads",
+    )
 
 
 def test_after_close(stomp_publisher: Callable[..., Any], peer: Start) -> None:

@@ -31,7 +31,7 @@ def test_brokers(text: str, brokers: tuple[rules.Broker, ...]) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", ":1", "a:", "a:b", "a:0", "a:65536", "a:99999999999", "::1:5", "a b:1", "stomp://a:1",
-     "a:1,"],
+     "a/b:1", "me@a:1", "a:1,"],
 )  # fmt: skip
 def test_malformed_brokers(text: str) -> None:
     """What is not host and port is an error that names the option."""

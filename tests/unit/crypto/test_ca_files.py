@@ -64,6 +64,13 @@ def test_expiries_are_configured(pki, server, remote, clock):
         crypto.validate(signed_with(pki.leaf), **{**config, "crl_cache_expiry": "soon"})
 
 
+def test_the_age_of_the_ca_alone_is_configured(pki, server, remote, clock):
+    """It does not take the other setting, too."""
+    for clock.ahead in (0, 90, 190):
+        assert crypto.validate(signed_with(pki.leaf), **{**remote, "ca_cert_cache_expiry": 100})
+    assert server.asked.count("/ca.crt") == 2
+
+
 def test_failed_reload_keeps_the_old_content(pki, server, remote, clock, caplog):
     """Until it expires by itself; the log says so."""
     given = signed_with(pki.leaf)
@@ -102,6 +109,15 @@ def test_forged_messages_do_not_cause_downloads(pki, server, remote, clock):
         for each in forged:
             assert crypto.check(each, **remote).reason == v.CERTIFICATE_NOT_TRUSTED
     assert server.asked == ["/ca.crt", "/crl.pem"] * 2
+
+
+def test_garbage_does_not_cause_downloads(pki, server, remote, clock):
+    """What is no certificate at all is none under a newer CA either."""
+    garbage = {**signed_with(pki.leaf), "certificate": "AAAA"}
+    assert crypto.validate(signed_with(pki.leaf), **remote)
+    for clock.ahead in (0, 61, 130):
+        assert crypto.check(garbage, **remote).reason == v.BAD_FIELD
+    assert server.asked == ["/ca.crt", "/crl.pem"]
 
 
 def test_changed_files(pki, clock):

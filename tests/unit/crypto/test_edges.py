@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from cryptography.x509 import Name, NameAttribute
 from cryptography.x509.oid import NameOID
-from pki import Pki, message, signed_with
+from pki import Pki, message, other_key, rsa_key, signed_with
 
 from fedmsg import crypto
 from fedmsg.crypto import _fields
 from fedmsg.crypto import verdict as v
+from fedmsg.exceptions import ConfigurationError
 
 
 @pytest.mark.parametrize("field", ["signature", "certificate"])
@@ -54,3 +55,12 @@ def test_the_backend_by_itself(pki: Pki, module: str) -> None:
     assert backend.validate({**signed, "i": 99}, ssldir=ssldir, **config) is False
     del config["ca_cert_location"]  # the CA is beside the certificates then
     assert backend.validate(signed, ssldir, **config) is True
+
+
+def test_the_key_to_sign_with_is_of_rsa(pki: Pki) -> None:
+    """Of 1024 bits or more: those are deployed."""
+    pki.install(pki.ca.issue(key=rsa_key("short", 1024)))
+    assert crypto.validate(crypto.sign(message(), **pki.config), **pki.config)
+    pki.install(pki.ca.issue(key=other_key("ec")), "curve")
+    with pytest.raises(ConfigurationError, match="is no RSA key of 1024 bits or more"):
+        crypto.sign(message(), **{**pki.config, "certname": "curve"})

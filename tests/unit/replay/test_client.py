@@ -104,6 +104,27 @@ def test_nobody_answers(address, zmq_context):
     assert all(sock.closed for sock in zmq_context.kept)
 
 
+def test_the_context_ends_meanwhile(zmq_context, address):
+    """Who ends it finds no socket open, and whoever waits hears of it by its own name."""
+    config = settings(replay_endpoints={"me": address()}, replay_timeout=20)
+    service = zmq_context.socket(zmq.REP)
+    service.bind(config["replay_endpoints"]["me"])
+    used, raised = zmq.Context(), []
+
+    def ask():
+        try:
+            list(get_replay("me", {}, config, context=used))
+        except zmq.ZMQError as error:
+            raised.append(type(error))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert service.poll(20_000)
+    used.term()
+    thread.join(20)
+    assert raised == [zmq.ContextTerminated]
+
+
 def test_abandoned(answering, zmq_context):
     """While the caller works nothing is open, so that it may stop at any message."""
     _, config = answering([b'{"seq_id":1}', b'{"seq_id":2}'])

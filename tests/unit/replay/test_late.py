@@ -57,6 +57,15 @@ def test_asked_for_again(store, away):
     assert watched.holes.lowest is None
 
 
+def test_live_copies_of_what_came_late(store, away):
+    """They are dropped, as those of all that was delivered."""
+    messages = stored(store, 6)
+    watched = away(messages)
+    assert ids(watched.arrived(messages[5])) == [2, 3, 4, 6]
+    assert [list(watched.arrived(each)) for each in messages[1:4]] == [[], [], []]
+    assert watched.counts == {"missing": 0, "recovered": 3, "duplicates": 3}
+
+
 @pytest.mark.parametrize("method", ["late", "idle"])
 def test_asked_for_in_the_silence(store, away, method):
     """They come without any other message, too."""

@@ -152,14 +152,16 @@ def test_dates_are_stored_as_they_are_sent(store):
 
 
 def test_rows_of_others_are_readable(store, caplog):
-    """Rows written by hand are read; one without a message is skipped, with a log entry."""
+    """Rows written by hand are read; those without a message are skipped, with a log entry."""
     with store.session_class() as session:
         session.add(SqlMessage(seq_id=8, uuid="8", topic="t", msg='{"seq_id": 8}'))
         session.add(SqlMessage(seq_id=9, uuid="9", topic="t", msg=""))
+        session.add(SqlMessage(seq_id=10, uuid="10", topic="t", msg=None))
         session.commit()
     with caplog.at_level(logging.ERROR, "fedmsg.replay"):
-        assert store.get({"seq_id_range": [8, 9]}) == [{"seq_id": 8}]
+        assert store.get({"seq_id_range": [8, 10]}) == [{"seq_id": 8}]
     assert "row 9" in caplog.text
+    assert "row 10" in caplog.text
 
 
 def test_in_memory_store(memory_store):

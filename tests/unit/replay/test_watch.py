@@ -9,6 +9,7 @@ import pytest
 from parts import settings, stored
 
 from fedmsg.replay import check_for_replay
+from fedmsg.replay.tracker import RESTART_DISTANCE
 from fedmsg.replay.watch import Watched
 
 pytest.importorskip("sqlalchemy")
@@ -113,3 +114,24 @@ def test_idle_check_that_fails(address, caplog):
         assert list(watched.idle()) == []
     assert len(caplog.records) == 3
     assert watched.tracker.last == 5
+
+
+def test_idle_check_does_not_ask_again_for_what_was_refused(replay_server, sql_store):
+    """It is counted as missing once, however often somebody looks."""
+    store = sql_store()
+    stored(store, 5)
+    watched = Watched("me", replay_server(store).config, last=2)
+    found = watched.idle(accept=lambda msg: msg["seq_id"] != 5)
+    assert ids(found) == [3, 4]
+    watched._late_again = float("inf")
+    assert [list(watched.idle()) for _ in range(3)] == [[], [], []]
+    assert (watched.tracker.last, watched.counts) == (5, {"recovered": 2, "missing": 1})
+
+
+def test_a_new_numbering_is_counted_once(caplog):
+    """And followed from its first message; the log names its number."""
+    watched = Watched("me", settings(), last=RESTART_DISTANCE + 5)
+    for number in (3, 4, 5):
+        assert ids(watched.arrived({"seq_id": number, "msg_id": f"id{number}"})) == [number]
+    assert watched.counts == {"restarts": 1}
+    assert "the numbering of 'me' has begun again, at 3" in caplog.text
