@@ -1,4 +1,4 @@
-"""AMQP 0.9.1 through pika; the only module that imports it.
+"""AMQP 0.9.1 through pika; the only module that imports it, which is why it is long.
 
 A connection belongs to the thread that uses it.  Sources: AMQP 0.9.1, RabbitMQ's pages on
 publisher confirms and consumer acknowledgements.
