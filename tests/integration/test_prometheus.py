@@ -28,12 +28,13 @@ from fedmsg.hub.series import DAEMONS, SERIES
 #: Of every daemon.
 COMMON = {"daemon_info", "ready", "validations_total"}
 FLOW = {"messages_received_total", "messages_sent_total", "messages_dropped_total"}
+OUTLET = {"overflows_total", "accept_failures_total"}
 PROMISED = {
-    "relay": {*FLOW, "overflows_total", "queue_depth"},
-    "signing-relay": {*FLOW, "overflows_total", "queue_depth"},
-    "gateway": {*FLOW, "overflows_total", "reconnects_total"},
+    "relay": {*FLOW, *OUTLET, "queue_depth"},
+    "signing-relay": {*FLOW, *OUTLET, "queue_depth"},
+    "gateway": {*FLOW, *OUTLET, "reconnects_total"},
     "hub": {
-        *FLOW, "overflows_total", "reconnects_total", "unconfirmed_messages", "queue_depth",
+        *FLOW, *OUTLET, "reconnects_total", "unconfirmed_messages", "queue_depth",
         "consumer_messages_total", "consumer_failures_total", "consumer_dropped_total",
         "consumer_seconds", "topic_silent", "topic_silence_seconds",
     },
