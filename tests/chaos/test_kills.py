@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ import fedmsg.encoding
 pytestmark = [
     pytest.mark.trial,
     pytest.mark.timeout(600 + SECONDS),
-    pytest.mark.skipif("TOX_ENV_NAME" in os.environ, reason="runs on one Python, for its length"),
 ]
 Start = Callable[..., Any]
 
