@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from .. import encoding, options, transports
 from .._limits import RateLimit
 from ..exceptions import BrokerRefused, ConfigurationError, NotConfirmed
-from ..transports.amqp import AmqpPublisher, AmqpSettings, AmqpSubscriber
+from ..transports.amqp import AmqpPublisher, AmqpSettings
+from ..transports.amqp_subscriber import AmqpSubscriber
 from ..transports.stomp_rules import Backoff
 from . import forms
 

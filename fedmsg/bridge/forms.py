@@ -98,7 +98,7 @@ def from_amqp(delivery: Any, limit: int) -> dict[str, Any]:
     """Return the message in an AMQP delivery.
 
     Args:
-        delivery: an :class:`~fedmsg.transports.amqp.AmqpDelivery`.
+        delivery: an :class:`~fedmsg.transports.amqp_subscriber.AmqpDelivery`.
         limit: largest accepted body in bytes, 0 for any.
 
     Raises:

@@ -15,6 +15,7 @@ from .. import envelope
 from .._limits import RateLimit
 from ..consumers.message import BusMessage
 from ..consumers.values import prefix_of
+from ..exceptions import FrameError
 
 _log = logging.getLogger("moksha.hub")
 
@@ -154,12 +155,10 @@ class Dispatcher:
         for frames in burst:
             if len(frames) == 1:  # the form of old publishers
                 frames = frames[0].split(b"\0", 1)
-            if len(frames) != 2:
-                self._reject(envelope.FRAME_COUNT, frames)
-            elif most and (len(frames[1]) > most or len(frames[0]) > most):
-                self._reject(envelope.TOO_LARGE, frames)
-            elif fault := _fault_of(frames[0]):
-                self._reject(fault, frames)
+            try:  # control characters too: consumers write topics into logs
+                envelope.topic_of(frames, most)
+            except FrameError as error:
+                self._reject(error.reason, frames)
             else:
                 accepted.append(frames)
         return accepted
@@ -171,14 +170,3 @@ class Dispatcher:
                 "dropped a message: %s; it begins with %a; dropped so far: %d",
                 reason, frames[0][:200] if frames else b"", sum(self.rejected.values()),
             )  # fmt: skip
-
-
-def _fault_of(topic: bytes) -> str:
-    """Return the reason to drop a message with this topic, empty if there is none."""
-    try:
-        text = topic.decode("utf-8")
-    except UnicodeDecodeError:
-        return envelope.BAD_TOPIC_UTF8
-    # Consumers write topics into logs.
-    unusual = not text.isprintable() and envelope.has_control_characters(text)
-    return envelope.CONTROL_CHARACTERS if unusual else ""

@@ -1,42 +1,25 @@
-"""AMQP 0.9.1 through pika; the only module that imports it, which is why it is long.
+"""Connecting and publishing with AMQP 0.9.1 through pika; the only module that imports it.
 
-A connection belongs to the thread that uses it.  Sources: AMQP 0.9.1, RabbitMQ's pages on
-publisher confirms and consumer acknowledgements.
+A connection belongs to the thread that uses it.  Sources: AMQP 0.9.1, RabbitMQ's page on
+publisher confirms.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import re
-import threading
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .._limits import RateLimit
 from .._visible import one_line
 from ..exceptions import BrokerRefused, ConfigurationError, MissingDependency
-from .stomp_rules import NOT_YET, Backoff
+from .stomp_rules import NOT_YET
 
-_log = logging.getLogger("fedmsg.transports.amqp")
-
-#: How long a wait for deliveries lasts before it is looked whether to stop, seconds.
-_POLL = 0.2
 #: Longest wait for a broker that blocks its publishers, as when its disk is full, seconds.
 _BLOCKED = 60
 #: AMQP's limit for a routing key and an id, bytes.
 _SHORT = 255
 #: PRECONDITION_FAILED: what RabbitMQ says of a message that is too large for it.
 _TOO_LARGE = 406
-#: pika ends a connection at a property that it cannot decode, and says why in the text only;
-#: ``error`` is that of ``struct``.
-_CAUSE = re.compile(r"Stream connection lost: (\w+)\(")
-_UNDECODABLE = {
-    "IndexError", "InvalidFieldTypeException", "InvalidOperation", "KeyError", "OverflowError",
-    "RecursionError", "TypeError", "UnicodeDecodeError", "ValueError", "error",
-}  # fmt: skip
-UNDECODABLE = "undecodable properties"
 
 
 class AmqpSettings(NamedTuple):
@@ -95,7 +78,7 @@ def parameters(settings: AmqpSettings) -> Any:
     return found
 
 
-def _connect(settings: AmqpSettings) -> Any:
+def connect(settings: AmqpSettings) -> Any:
     """Return a BlockingConnection.
 
     Raises:
@@ -109,19 +92,8 @@ def _connect(settings: AmqpSettings) -> Any:
         raise ConnectionError(f"{given.host}:{given.port}: {error!r}") from error
 
 
-def _check(failures: list[Exception]) -> None:
-    """Raise what has ended the connection, if anything has."""
-    if failures:
-        raise failures[0]
-
-
-def _is_undecodable(error: Exception) -> bool:
-    """True if a connection ended because of what a message says."""
-    found = _CAUSE.search(str(error))
-    return bool(found) and found[1] in _UNDECODABLE  # type: ignore[index]
-
-
-def _close(connection: Any) -> None:
+def close(connection: Any) -> None:
+    """End a connection."""
     # Whatever state a lost connection is in, nobody needs it any more.
     with contextlib.suppress(Exception):
         connection.close()
@@ -178,7 +150,7 @@ class AmqpPublisher:
 
     def _open(self) -> Any:
         if self._channel is None:
-            self._connection = _connect(self._settings)
+            self._connection = connect(self._settings)
             self._channel = self._connection.channel()
             self._channel.confirm_delivery()
             self.reconnects += self._connected
@@ -206,158 +178,4 @@ class AmqpPublisher:
         """End the connection; idempotent."""
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
-            _close(connection)
-
-
-class AmqpDelivery:
-    """One message from the broker.
-
-    Attributes:
-        topic: the routing key; bytes if it is not UTF-8.
-        body: as it came.
-        headers: whatever the publisher put there.
-        msg_id: property ``message_id``, of any type or None.
-        user: property ``user_id``, which the broker has checked; or None.
-    """
-
-    __slots__ = ("_channel", "_failures", "_tag", "body", "headers", "msg_id", "topic", "user")
-
-    def __init__(
-        self, failures: list[Exception], channel: Any, method: Any, properties: Any, body: bytes
-    ) -> None:
-        self._failures, self._channel, self._tag = failures, channel, method.delivery_tag
-        self.topic, self.body = method.routing_key, body
-        self.headers: Mapping[str, Any] = properties.headers or {}
-        self.msg_id, self.user = properties.message_id, properties.user_id
-
-    def ack(self) -> None:
-        """Tell the broker that the message was handled; in the thread that iterates."""
-        if self._tag is None or self._failures:
-            return
-        try:
-            self._channel.basic_ack(self._tag)
-        except Exception as error:
-            # The connection is lost, and the message comes again.
-            self._failures.append(error)
-
-
-class AmqpSubscriber:
-    """Receives what is sent to some topics, for ever: it connects again whenever it has to.
-
-    Args:
-        settings: of the connection.
-        patterns: routing patterns of AMQP.
-        queue: name of a durable queue, made if it is missing; empty: one for this connection only.
-
-    Attributes:
-        rejected: messages that pika cannot take apart, which are dropped.
-        connected: set while messages can arrive.
-        reconnects: how often the connection was made again.
-        problem: why there is no connection; empty if there is one.
-    """
-
-    def __init__(self, settings: AmqpSettings, patterns: list[str], queue: str = "") -> None:
-        parameters(settings)
-        self._settings, self._patterns, self._queue = settings, patterns, queue
-        self._stopping = threading.Event()
-        self._limit = RateLimit(3)
-        self._careful = self._dropping = False
-        self.rejected: Counter[str] = Counter()
-        self.connected = threading.Event()
-        self._connected = False
-        self.reconnects, self.problem = 0, NOT_YET
-
-    def stop(self) -> None:
-        """End the iteration soon; from any thread."""
-        self._stopping.set()
-
-    def deliveries(self) -> Iterator[AmqpDelivery | None]:
-        """Yield messages, each wants an answer; None now and then when there are none."""
-        backoff = Backoff(self._settings.delay)
-        while not self._stopping.is_set():
-            try:
-                for delivery in self._session():
-                    backoff.reset()
-                    yield delivery
-            except OSError as error:
-                self.problem = str(error)
-                if self._limit.allow():
-                    _log.warning("AMQP broker: %s; connecting again", error)
-                self._stopping.wait(backoff.pause())
-
-    def _session(self) -> Iterator[AmqpDelivery | None]:
-        """Yield from one connection.
-
-        Raises:
-            OSError: it has ended.
-        """
-        connection = _connect(self._settings)
-        working = False
-        try:
-            channel = connection.channel()
-            channel.basic_qos(prefetch_count=self._settings.prefetch)
-            queue = self._declare(channel)
-            self.reconnects += self._connected
-            self._connected, self.problem = True, ""
-            self.connected.set()
-            working = True
-            yield from (self._singly if self._careful else self._streaming)(
-                connection, channel, queue
-            )
-        except Exception as error:
-            # pika has various errors for calls on a connection that has just ended.
-            if working and _is_undecodable(error):
-                self._poisoned(error)
-                return
-            raise ConnectionError(f"the connection was lost: {error!r}") from error
-        finally:
-            self.connected.clear()
-            _close(connection)
-
-    def _declare(self, channel: Any) -> str:
-        name = self._queue
-        found = channel.queue_declare(name, durable=bool(name), exclusive=not name)
-        queue = str(found.method.queue)
-        for pattern in self._patterns:
-            channel.queue_bind(queue, self._settings.exchange, pattern)
-        return queue
-
-    def _streaming(
-        self, connection: Any, channel: Any, queue: str
-    ) -> Iterator[AmqpDelivery | None]:
-        arrived: deque[AmqpDelivery] = deque()
-        failures: list[Exception] = []
-        channel.basic_consume(queue, lambda *parts: arrived.append(AmqpDelivery(failures, *parts)))
-        while not self._stopping.is_set():
-            connection.process_data_events(_POLL)
-            if not arrived:
-                if not channel.is_open:
-                    raise ConnectionError("the channel was closed")
-                yield None
-            while arrived and not self._stopping.is_set():
-                yield arrived.popleft()
-                _check(failures)
-
-    def _singly(self, connection: Any, channel: Any, queue: str) -> Iterator[AmqpDelivery | None]:
-        """Take one message at a time, until it is known which one cannot be decoded."""
-        failures: list[Exception] = []
-        for _ in range(self._settings.prefetch):
-            method, properties, body = channel.basic_get(queue, auto_ack=self._dropping)
-            if method is None:
-                break
-            if self._dropping:
-                method.delivery_tag, self._dropping = None, False
-            yield AmqpDelivery(failures, channel, method, properties, body)
-            _check(failures)
-            if self._stopping.is_set():
-                return
-        self._careful = False
-
-    def _poisoned(self, error: Exception) -> None:
-        """A message cannot be decoded: find it, and then have it dropped by the broker."""
-        if self._dropping:
-            self.rejected[UNDECODABLE] += 1
-            if self._limit.allow():
-                _log.warning("dropped a message: %s: %r", UNDECODABLE, error)
-        self._dropping = self._careful and not self._dropping
-        self._careful = True
+            close(connection)
