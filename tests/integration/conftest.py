@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from chain import Chain
-from parts import Publisher
+from parts import Publisher, settings, stored
 
 #: A module of consumers, in the current directory.
 MODULE = """
@@ -124,3 +124,24 @@ def begun(chain: Callable[..., Chain], feeder: Callable[[str], Any]) -> Callable
         return made, feeder(made.inbound), made.begin(name)
 
     return start
+
+
+@pytest.fixture
+def daemons_config(
+    address: Callable[[], str], port: Callable[[], int], hub_config: dict[str, Any],
+    sql_store: Any, tmp_path: Path,
+) -> dict[str, Any]:  # fmt: skip
+    """A configuration for all daemons, with a store of five messages."""
+    stored(sql_store(), 5)
+    return {
+        **hub_config,
+        **settings(
+            endpoints={"relay_outbound": [address()]},
+            relay_inbound=address(),
+            persistent_store=f"sqlite:///{tmp_path}/store.db",
+            replay_endpoints={"relay_outbound": address()},
+        ),
+        "fedmsg.consumers.gateway.port": port(),
+        "fedmsg.consumers.gateway.high_water_mark": 100,
+        "expected_topics": {"org.nothing": 3600},
+    }

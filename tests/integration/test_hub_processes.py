@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,17 @@ def hub(command: Start, hub_config: dict[str, Any], config_file: Callable[..., s
         return command("fedmsg-hub", f"--config-filename={path}", *options)
 
     return start
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A socket like that on which systemd hears what daemons say of themselves."""
+    path = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(path)
+        listener.settimeout(20)
+        yield listener
 
 
 def test_named_consumers(hub: Start, source: Publisher) -> None:
@@ -179,20 +190,13 @@ def test_monitoring(
     assert running.stop() == 0
 
 
-def test_ready_when_connected(
-    hub: Start, source: Publisher, tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_ready_when_connected(hub: Start, source: Publisher, systemd: socket.socket) -> None:
     """systemd hears READY=1, then STOPPING=1."""
-    path = str(tmp_path / "notify")
-    monkeypatch.setenv("NOTIFY_SOCKET", path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(path)
-        listener.settimeout(20)
-        running = hub("Printing")
-        assert listener.recv(100) == b"READY=1"
-        running.process.terminate()
-        assert listener.recv(100) == b"STOPPING=1"
-        assert running.wait() == 0
+    running = hub("Printing")
+    assert systemd.recv(100) == b"READY=1"
+    running.process.terminate()
+    assert systemd.recv(100) == b"STOPPING=1"
+    assert running.wait() == 0
 
 
 def test_signal_ends_a_child_of_a_consumer(hub: Start, source: Publisher) -> None:
@@ -204,21 +208,14 @@ def test_signal_ends_a_child_of_a_consumer(hub: Start, source: Publisher) -> Non
     assert running.stop() == 0
 
 
-def test_end_without_descriptors(
-    hub: Start, source: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_end_without_descriptors(hub: Start, source: Publisher, systemd: socket.socket) -> None:
     """systemd cannot be told, and what is queued is consumed all the same."""
-    path = str(tmp_path / "notify")
-    monkeypatch.setenv("NOTIFY_SOCKET", path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(path)
-        listener.settimeout(20)
-        running = hub("Greedy")
-        assert listener.recv(100) == b"READY=1"
-        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (60, 60))
-        source.joined()
-        source.send(*(message(n) for n in range(100)))
-        running.says("got 0")
-        assert running.stop() == 0
+    running = hub("Greedy")
+    assert systemd.recv(100) == b"READY=1"
+    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (60, 60))
+    source.joined()
+    source.send(*(message(n) for n in range(100)))
+    running.says("got 0")
+    assert running.stop() == 0
     got = [line for line in running.stdout.splitlines() if line.startswith("got")]
     assert (got, running.stderr.count("Errno")) == ([f"got {n}" for n in range(len(got))], 0)

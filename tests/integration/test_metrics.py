@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from parts import publish, relayed, settings, stored
+from parts import publish, relayed
 from scraping import get, value
 
 pytest.importorskip("prometheus_client", reason="pip install '.[metrics]'")
@@ -19,25 +18,12 @@ Wait = Callable[..., Any]
 
 @pytest.fixture
 def bus(
-    command: Start, config_file: Callable[..., str], address: Callable[[], str],
-    port: Callable[[], int], hub_config: dict[str, Any], sql_store: Any, tmp_path: Path,
+    command: Start, config_file: Callable[..., str], port: Callable[[], int],
+    daemons_config: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """A configuration for all daemons, and the function that starts one of them."""
-    stored(sql_store(), 5)
     ports = {name: port() for name in ("relay", "gateway", "hub", "replay-server")}
-    config = {
-        **hub_config,
-        **settings(
-            endpoints={"relay_outbound": [address()]},
-            relay_inbound=address(),
-            persistent_store=f"sqlite:///{tmp_path}/store.db",
-            replay_endpoints={"relay_outbound": address()},
-        ),
-        "fedmsg.consumers.gateway.port": port(),
-        "fedmsg.consumers.gateway.high_water_mark": 100,
-        "expected_topics": {"org.nothing": 3600},
-        "metrics_port": ports,
-    }
+    config = {**daemons_config, "metrics_port": ports}
     path = f"--config-filename={config_file(**config)}"
 
     def start(name: str) -> Any:

@@ -19,7 +19,6 @@ pytest.importorskip("cryptography", reason="pip install '.[crypto]'")
 pytest.importorskip("starlette", reason="pip install '.[web]'")
 pytest.importorskip("pika", reason="pip install '.[bridge]'")
 
-from parts import settings, stored
 from pki import Pki
 from scraping import get
 
@@ -50,24 +49,12 @@ PROMISED = {
 @pytest.fixture
 def daemons(
     command: Callable[..., Any], config_file: Callable[..., str], address: Callable[[], str],
-    port: Callable[[], int], hub_config: dict[str, Any], sql_store: Any, pki: Pki, tmp_path: Path,
+    port: Callable[[], int], daemons_config: dict[str, Any], pki: Pki, tmp_path: Path,
 ) -> dict[str, int]:  # fmt: skip
     """Every daemon there is, started, with the port of its metrics; the bridge has no broker."""
-    stored(sql_store(), 5)
     ports = {name: port() for name in DAEMONS}
-    common = {
-        **hub_config,
-        **settings(
-            endpoints={"relay_outbound": [address()], "bridge": [address()]},
-            relay_inbound=address(),
-            persistent_store=f"sqlite:///{tmp_path}/store.db",
-            replay_endpoints={"relay_outbound": address()},
-        ),
-        "fedmsg.consumers.gateway.port": port(),
-        "fedmsg.consumers.gateway.high_water_mark": 100,
-        "expected_topics": {"org.nothing": 3600},
-        "metrics_port": ports,
-    }
+    endpoints = {**daemons_config["endpoints"], "bridge": [address()]}
+    common = {**daemons_config, "endpoints": endpoints, "metrics_port": ports}
     own: dict[str, dict[str, Any]] = {
         "signing-relay": {
             **pki.config, "certnames": {"signing_relay": "leaf"}, "relay_inbound": address(),

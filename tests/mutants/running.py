@@ -9,10 +9,10 @@ import contextlib
 import importlib
 import json
 import os
+import select
 import signal
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
@@ -217,14 +217,10 @@ def _in_child(run: Callable[[], int], limit: float) -> int | None:
         finally:
             sys.stdout.flush()
             os._exit(status)
-    deadline, ended, status = time.monotonic() + limit, 0, 0
-    while not ended and time.monotonic() < deadline:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if not ended:
-            time.sleep(0.02)
+    process = os.pidfd_open(child)
+    ended, _, _ = select.select([process], [], [], limit)
+    os.close(process)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # with what the tests have started
-    if not ended:
-        os.waitpid(child, 0)
-        return None
-    return os.waitstatus_to_exitcode(status)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) if ended else None

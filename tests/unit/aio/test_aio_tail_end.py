@@ -51,7 +51,7 @@ def test_end_of_a_replay_that_hangs(publisher, zmq_context, address):
         waiting = asyncio.create_task(anext(tail, "over"))
         await asyncio.to_thread(service.poll, PATIENCE * 1000)
         destroying = asyncio.create_task(context.destroy())
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # noqa: sleep  a turn of the loop
         destroying.cancel()
         await asyncio.gather(destroying, return_exceptions=True)
         await context.destroy()
@@ -78,7 +78,7 @@ def test_destroy_cancelled_anywhere(address, make_context, turns, validating):
         for context in (listener, publisher):
             destroying = asyncio.create_task(context.destroy())
             for _ in range(turns):
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # noqa: sleep  a turn of the loop
             destroying.cancel()
             await asyncio.gather(destroying, return_exceptions=True)
             await context.destroy()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import textwrap
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from descriptors import EXHAUST
 from parts import run_script
 
 from fedmsg.hub import httpd
@@ -195,7 +197,7 @@ def test_ipv6(port: Callable[[], int]) -> None:
 def test_no_descriptor_left(port: Callable[[], int]) -> None:
     """There is a pause between two attempts, one line in the log, and service when one is free."""
     script = """
-    import logging, os, resource, socket, sys, threading, time
+    import logging, socket, sys, threading, time
     from fedmsg.hub import httpd
 
     class Server(httpd.Server):
@@ -214,14 +216,8 @@ def test_no_descriptor_left(port: Callable[[], int]) -> None:
     server = Server("127.0.0.1", int(sys.argv[1]), lambda path, accept: (200, "here", "text/plain"))
     server.start()
     client = socket.socket()
-    limit = len(os.listdir("/proc/self/fd"))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    fill = []
-    try:
-        while True:
-            fill.append(os.open(os.devnull, os.O_RDONLY))
-    except OSError:
-        client.connect(("127.0.0.1", int(sys.argv[1])))
+    fill = exhaust()
+    client.connect(("127.0.0.1", int(sys.argv[1])))
     client.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
     server.enough.wait(20)
     took = server.attempts[3] - server.attempts[0]
@@ -235,6 +231,6 @@ def test_no_descriptor_left(port: Callable[[], int]) -> None:
     server.close()
     print(took >= 3 * httpd._LOOK, answer.endswith(b"here"), len(records), records[0])
     """
-    assert run_script(script, port()).startswith(
+    assert run_script(EXHAUST + textwrap.dedent(script), port()).startswith(
         "True True 1 the server of the metrics cannot accept a connection: [Errno 24]"
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from descriptors import EXHAUST
 from parts import run_script
 
 from fedmsg.exceptions import ConfigurationError, NoEndpointAvailable
@@ -259,7 +261,7 @@ def test_number_of_clients_is_bounded(
 def test_no_descriptor_left(port: Callable[[], int]) -> None:
     """It is logged once a minute, and not a hundred times a second, as by asyncio."""
     script = """
-    import logging, os, resource, socket, sys, threading
+    import logging, socket, sys, threading
     from fedmsg.hub.websocket import WebSocketServer
 
     class Hub:
@@ -271,14 +273,8 @@ def test_no_descriptor_left(port: Callable[[], int]) -> None:
     handler.emit = lambda record: (records.append(record.getMessage()), said.set())
     logging.getLogger().addHandler(handler)
     server, client = WebSocketServer(Hub()), socket.socket()
-    limit = len(os.listdir("/proc/self/fd"))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    fill = []
-    try:
-        while True:
-            fill.append(os.open(os.devnull, os.O_RDONLY))
-    except OSError:
-        client.connect(("127.0.0.1", server.port))
+    fill = exhaust()
+    client.connect(("127.0.0.1", server.port))
     said.wait(20)
     through = threading.Event()
     server.call(through.set)
@@ -289,5 +285,5 @@ def test_no_descriptor_left(port: Callable[[], int]) -> None:
     server.stop()
     print(len(records), records[0])
     """
-    said = run_script(script, port())
+    said = run_script(EXHAUST + textwrap.dedent(script), port())
     assert said.startswith("1 the websocket server: socket.accept() out of system resource")
