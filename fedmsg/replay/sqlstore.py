@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -35,6 +37,10 @@ _SHOWN = 100
 #: PostgreSQL gives ids out before commit, and here they must become visible in order: whoever
 #: asks for what precedes an id gets all of it.  The key of the lock is arbitrary.
 _PG_LOCK = sa.text("SELECT pg_advisory_xact_lock(7235417366)")
+#: Seconds for other processes to let this one change the mode of an SQLite database.
+_WAL_WAIT = 5.0
+#: What keeps other processes from making the tables between the look and the deed.
+_CREATION_LOCKS = {"postgresql": _PG_LOCK, "sqlite": sa.text("BEGIN IMMEDIATE")}
 
 #: Pools of the parent process, which must not be collected in a child: that would close them.
 _inherited: list[Any] = []
@@ -81,11 +87,10 @@ class SqlStore:
             raise self._failure("open", error) from error
 
     def _create_tables(self) -> None:
-        try:
-            Base.metadata.create_all(self.engine)
-        except SQLAlchemyError:
-            # Another process made them between the look and the deed.
-            Base.metadata.create_all(self.engine)
+        with self.engine.begin() as connection:
+            if self.engine.dialect.name in _CREATION_LOCKS:
+                connection.execute(_CREATION_LOCKS[self.engine.dialect.name])
+            Base.metadata.create_all(connection)
 
     def _failure(self, deed: str, error: Exception) -> StoreError:
         reason = str(getattr(error, "orig", None) or error).strip()
@@ -229,10 +234,17 @@ def from_url(url: str) -> SqlStore:
 
 
 def _use_wal(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
+    deadline = time.monotonic() + _WAL_WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            break
+        except sqlite3.OperationalError:
+            # Here SQLite does not wait for a process that writes: it fails at once.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+    connection.execute("PRAGMA synchronous=NORMAL").close()
 
 
 def _text_of(seq_id: int, msg: Mapping[str, Any]) -> Any:

@@ -6,6 +6,8 @@ import datetime
 import json
 import logging
 import sqlite3
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,7 @@ sqlalchemy = pytest.importorskip("sqlalchemy")
 
 from fedmsg import encoding  # noqa: E402
 from fedmsg.exceptions import ConfigurationError, StoreError  # noqa: E402
+from fedmsg.replay import sqlstore  # noqa: E402
 from fedmsg.replay.sqlstore import SqlMessage, SqlStore, from_url  # noqa: E402
 
 
@@ -42,6 +45,47 @@ def memory_store():
 
 def ids(messages):
     return [each["seq_id"] for each in messages]
+
+
+@pytest.fixture
+def other(tmp_path):
+    """The connection of another process to the database that is about to be opened."""
+    connection = sqlite3.connect(tmp_path / "store.db", isolation_level=None, timeout=0)
+    yield connection
+    connection.close()
+
+
+def test_tables_are_made_by_one_process(other, sql_store, tmp_path, monkeypatch):
+    """Between the look for tables and their making nobody else can make them."""
+    create_all = sqlstore.Base.metadata.create_all
+    found = []
+
+    def create(bind):
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("CREATE TABLE fedmsg_messages (a)")
+        found.append(bind)
+        create_all(bind)
+
+    monkeypatch.setattr(sqlstore.Base.metadata, "create_all", create)
+    sql_store(f"sqlite:///{tmp_path}/store.db").add(message(1))
+    assert len(found) == 1
+
+
+def test_mode_waits_for_the_writer(other, sql_store, tmp_path, monkeypatch):
+    """A new database that another process is writing to: it is opened when that is done."""
+    other.execute("BEGIN IMMEDIATE")
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: other.execute("COMMIT"))
+    monkeypatch.setattr(sqlstore, "time", clock)
+    sql_store(f"sqlite:///{tmp_path}/store.db").add(message(1))
+    assert not other.in_transaction
+
+
+def test_mode_waits_not_for_ever(other, tmp_path, monkeypatch):
+    """The other process goes on and on: the error names the store."""
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(sqlstore, "_WAL_WAIT", 0)
+    with pytest.raises(StoreError, match="store.db: database is locked"):
+        from_url(f"sqlite:///{tmp_path}/store.db")
 
 
 def test_add_numbers_and_returns_the_same_dict(store):
