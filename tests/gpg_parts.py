@@ -16,8 +16,9 @@ import pytest
 
 from fedmsg import encoding
 
-#: A key that everything here was made with is as old as this.
-PAST = "20200101T000000"
+#: When the keys were made, and when something was signed with them: gpg refuses to sign with a key
+#: that was made a second later, and while one is made the clock may go on by one.
+PAST, LATER = "20200101T000000", "20200101T010000"
 NAMES = ("good", "other", "expired", "revoked", "stranger")
 
 

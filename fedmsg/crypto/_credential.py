@@ -55,8 +55,14 @@ def load(libs: Any, ssldir: str, certname: str) -> Credential:
         ConfigurationError: a file is no unencrypted RSA key of 1024 bits or more, or no
             certificate, or they do not belong together, and there is no pair from before.
     """
-    paths = tuple(f"{os.path.join(ssldir, certname)}.{suffix}" for suffix in ("key", "crt"))
-    marks = tuple(map(_own_mark, paths))
+    stem = os.path.join(ssldir, certname)
+    paths = f"{stem}.key", f"{stem}.crt"
+    try:
+        marks = _mark(paths[0]), _mark(paths[1])
+    except FileNotFoundError as error:
+        remedy = "it is named by 'ssldir' and 'certnames'; 'fedmsg-keys' makes one for development"
+        text = f"{error.strerror} ({remedy})"
+        raise FileNotFoundError(error.errno, text, error.filename) from None
     known: _Known | None = _known.get(paths)
     if known is not None and known.marks == marks:
         return known.credential
@@ -70,14 +76,6 @@ def load(libs: Any, ssldir: str, certname: str) -> Credential:
             _log.error("%s. Signing goes on with the pair from before", error)
     _known.put(paths, _Known(marks, credential))
     return credential
-
-
-def _own_mark(path: str) -> Any:
-    try:
-        return _mark(path)
-    except FileNotFoundError as error:
-        remedy = "it is named by 'ssldir' and 'certnames'; 'fedmsg-keys' makes one for development"
-        raise FileNotFoundError(error.errno, f"{error.strerror} ({remedy})", path) from None
 
 
 def _mark(path: str) -> Any:

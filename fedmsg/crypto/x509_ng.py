@@ -103,12 +103,18 @@ def load_credential(
     if not ssldir or not certname:
         raise ConfigurationError("You must set the ssldir and certname keyword arguments.")
     credential = _credential.load(libraries(), ssldir, certname)
-    _announce(f"the certificate {credential.path}", credential.until, utils.now())
+    moment = utils.now()
+    if credential.until - moment <= WARNED_BEFORE:
+        _announce(f"the certificate {credential.path}", credential.until, moment)
     return credential
 
 
 def sign(
-    message: dict[str, Any], ssldir: str | None = None, certname: str | None = None, **config: Any
+    message: dict[str, Any],
+    ssldir: str | None = None,
+    certname: str | None = None,
+    _received: bool = False,
+    **config: Any,
 ) -> dict[str, Any]:
     """Return a message with ``crypto``, ``signature`` and ``certificate``.
 
@@ -116,6 +122,8 @@ def sign(
         message: is not changed; credentials that it has are replaced.
         ssldir: directory of the key and the certificate.
         certname: their names without ``.key`` and ``.crt``.
+        _received: the message comes from ``encoding.loads``: what a receiver will make of it is
+            known.
         config: ignored.
 
     Raises:
@@ -126,7 +134,8 @@ def sign(
         MissingDependency: the extra ``crypto`` is not installed.
     """
     credential = load_credential(ssldir, certname)
-    body, signed = normalised({**without_credentials(message), "crypto": "x509"})
+    body = {**without_credentials(message), "crypto": "x509"}
+    body, signed = (body, canonical(body)) if _received else normalised(body)
     body["signature"] = folded(credential.key.sign(signed, *libraries().scheme))
     body["certificate"] = credential.field
     return body
@@ -207,17 +216,16 @@ def _is_signed(message: dict[str, Any], signature: bytes, key: Any, libs: Any) -
     1.1.7 signs before its store numbers a message (crypto.md D2).
     """
     body = without_credentials(message)
-    for _ in range(2):
+    padding, digest = libs.scheme
+    while True:
         try:
-            key.verify(signature, canonical(body), *libs.scheme)
+            key.verify(signature, canonical(body), padding, digest)
+            return True
         except libs.InvalidSignature:
             if type(body.pop("seq_id", None)) is not int:
                 return False
         except (TypeError, ValueError, RecursionError):  # a caller's object that is no JSON
             return False
-        else:
-            return True
-    return False
 
 
 def _leaf(certificate: str, config: Mapping[str, Any]) -> Leaf:
@@ -229,10 +237,12 @@ def _leaf(certificate: str, config: Mapping[str, Any]) -> Leaf:
     if config.get("crl_cache_expiry") is not None or config.get("ca_cert_cache_expiry"):
         expiries = _expiries(config)
     moment = utils.now()
-    trust = _trust(ca, crl, expiries)
+    known_ca, known_crl, row, trust = _latest
+    if ca != known_ca or crl != known_crl or expiries or not utils.is_current(row):
+        trust = _loaded(ca, crl, expiries)
     leaf = _UNAVAILABLE if trust is None else trust.leaf(certificate, moment)
     if leaf.reason and leaf.reason in _CURABLE:
-        again = _trust(ca, crl, {**expiries, "invalidate_cache": True})
+        again = _loaded(ca, crl, {**expiries, "invalidate_cache": True})
         if again is not trust or again is None:
             trust = again
             leaf = _UNAVAILABLE if trust is None else trust.leaf(certificate, moment)
@@ -242,15 +252,8 @@ def _leaf(certificate: str, config: Mapping[str, Any]) -> Leaf:
     return leaf
 
 
-def _trust(ca: str | None, crl: str | None, how: Mapping[str, Any]) -> Trust | None:
-    """Return what a CA and a list amount to, None with an error in the log if they are no good."""
-    known_ca, known_crl, row, trust = _latest
-    if ca == known_ca and crl == known_crl and how is _NONE and utils.is_current(row):
-        return trust
-    return _loaded(ca, crl, how)
-
-
 def _loaded(ca: str | None, crl: str | None, how: Mapping[str, Any]) -> Trust | None:
+    """Return what a CA and a list amount to, None with an error in the log if they are no good."""
     global _latest
     try:
         if not ca or not isinstance(ca, str) or not isinstance(crl, (str, type(None))):

@@ -35,7 +35,7 @@ def signer(config: Mapping[str, Any]) -> Callable[[Frames], Frames]:
                 " dictionary using the \"signing_relay\" key: certnames = {'signing_relay':"
                 " '<name of the .crt and .key files in ssldir>'}"
             )
-        settings["certname"] = certnames["signing_relay"]
+        settings.update(certname=certnames["signing_relay"], _received=True)
     limit = options.get(config, "max_message_size")
     _try(settings)
 

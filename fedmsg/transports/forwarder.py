@@ -67,6 +67,7 @@ class Forwarder:
         self._out = Outlet(self._context, "relay_outbound", [outbound], options)
         self._control: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
         self._remote: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
+        self._poller = zmq.Poller()
         self._thread = threading.Thread(target=self._run, name="fedmsg-forwarder", daemon=True)
         self._monitor: AcceptMonitor | None = None
         self._moved = 0
@@ -102,6 +103,8 @@ class Forwarder:
             self._out.open()
             self._control.bind("inproc://control")
             self._remote.connect("inproc://control")
+            self._poller.register(self._sub, zmq.POLLIN)
+            self._poller.register(self._control, zmq.POLLIN)
         except BaseException:
             self._close()
             raise
@@ -187,15 +190,13 @@ class Forwarder:
 
     def _loop(self) -> None:
         """Forward and count, until told to stop."""
-        poller = zmq.Poller()
-        poller.register(self._sub, zmq.POLLIN)
-        poller.register(self._control, zmq.POLLIN)
-        while True:
-            ready = dict(poller.poll())
-            if self._control in ready and self._control.recv() == b"TERMINATE":
-                return
-            if self._sub in ready:
-                self._move(_BURST)
+        while not self._is_stopped():
+            self._move(_BURST)
+
+    def _is_stopped(self) -> bool:
+        """Wait until something comes; return whether it is the order to stop."""
+        ready = dict(self._poller.poll())
+        return self._control in ready and self._control.recv() == b"TERMINATE"
 
     def _move(self, limit: int) -> int:
         """Forward up to ``limit`` messages that are here; return how many there were."""

@@ -8,7 +8,7 @@ import json
 import logging
 
 import pytest
-from gpg_parts import PAST, Keys
+from gpg_parts import LATER, Keys
 
 from fedmsg import encoding
 from fedmsg._limits import RateLimit
@@ -107,11 +107,11 @@ def test_home_must_be_configured(function):
     ("name", "options", "reason"),
     [
         ("stranger", [], verdict.KEY_UNKNOWN),
-        ("expired", ["--faked-system-time", PAST], verdict.KEY_EXPIRED),
+        ("expired", ["--faked-system-time", LATER], verdict.KEY_EXPIRED),
         ("revoked", [], verdict.KEY_REVOKED),
         (
             "good",
-            ["--faked-system-time", PAST, "--default-sig-expire", "1d"],
+            ["--faked-system-time", LATER, "--default-sig-expire", "1d"],
             verdict.SIGNATURE_EXPIRED,
         ),
     ],

@@ -81,13 +81,13 @@ def test_a_failure_drops_one_message(line: Line, caplog: Any) -> None:
     assert "no good" in caplog.text
 
 
-def test_little_is_taken_in_advance(line: Line) -> None:
-    """However many messages wait, only a few are in the pool."""
-    go, running = threading.Event(), []
+def test_little_is_taken_in_advance(line: Line, eventually: Any) -> None:
+    """However many messages wait behind one that takes long, only a few are in hand."""
+    go, waiting = threading.Event(), threading.Event()
 
     def transform(frames: list[bytes]) -> list[bytes]:
-        if frames[0] == b"t":
-            running.append(frames)
+        if frames == [b"t", b"0"]:
+            waiting.set()
             assert go.wait(20)
         return frames
 
@@ -95,13 +95,27 @@ def test_little_is_taken_in_advance(line: Line) -> None:
     try:
         for number in range(500):
             pub.send_multipart([b"t", b"%d" % number])
-        while not running:
-            sub.socket.poll(5)
-        # One more is in the hands of the sender, and one in those of the receiver.
-        assert made._pool._work_queue.qsize() <= made._pending.maxsize + 2
+        assert waiting.wait(20)
+        eventually(lambda: made.pending == made._most or made._threads == 1, "a full order")
+        assert not sub.socket.poll(50)
+        assert made.pending <= made._most
     finally:
         go.set()
     assert [sub.receive()[1] for _ in range(500)] == [b"%d" % number for number in range(500)]
+
+
+def test_failure_of_a_socket_ends_it(line: Line, eventually: Any, monkeypatch: Any) -> None:
+    """Whichever thread meets it: nothing is forwarded by half."""
+    made, pub, _ = line(lambda frames: frames)
+    broken = OSError("the socket is broken")
+
+    def fail() -> None:
+        raise broken
+
+    monkeypatch.setattr(made, "_is_stopped", fail)
+    pub.send_multipart([b"t", b"1"])
+    eventually(lambda: not made.running, "the end")
+    assert made.error is broken
 
 
 def test_stop_delivers_what_has_arrived(line: Line) -> None:
