@@ -27,7 +27,7 @@ class _Place:
     """The place of a message in the order: what to send, or what went wrong; None until then."""
 
     def __init__(self) -> None:
-        self.outcome: Frames | Exception | None = None
+        self.outcome: Frames | BaseException | None = None
 
 
 class TransformingForwarder(Forwarder):
@@ -136,7 +136,7 @@ class TransformingForwarder(Forwarder):
             self._order.append(place)
         try:
             place.outcome = self._transform(frames)
-        except Exception as error:  # noqa: BLE001  whatever a message causes, the others go on
+        except BaseException as error:  # noqa: BLE001  whatever a message causes, the others go on
             place.outcome = error
         with self._sending:
             self._send_ready()
@@ -147,15 +147,15 @@ class TransformingForwarder(Forwarder):
         while self._order and (outcome := self._order[0].outcome) is not None:
             self._moved += 1
             try:
-                if isinstance(outcome, Exception):
+                if isinstance(outcome, BaseException):
                     raise outcome
                 self._out.transmit(outcome)
-            except Exception as error:  # noqa: BLE001  as above
+            except BaseException as error:  # noqa: BLE001  as above
                 self._drop(error)
             self._order.popleft()
             self._sending.notify()
 
-    def _drop(self, error: Exception) -> None:
+    def _drop(self, error: BaseException) -> None:
         reason = error.reason if isinstance(error, FrameError) else type(error).__name__
         self.dropped_by[reason] += 1
         if self._drop_limit.allow():

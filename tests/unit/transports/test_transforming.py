@@ -61,12 +61,13 @@ def test_order_is_kept(line: Line) -> None:
     assert [sub.receive()[1], sub.receive()[1]] == [b"first", b"second"]
 
 
-def test_a_failure_drops_one_message(line: Line, caplog: Any) -> None:
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_a_failure_drops_one_message(line: Line, caplog: Any, error: type[BaseException]) -> None:
     """It is counted and logged with its reason; the next one is sent."""
 
     def transform(frames: list[bytes]) -> list[bytes]:
         if frames[-1] == b"bad":
-            raise ValueError("no good")
+            raise error("no good")
         return frames
 
     made, pub, sub = line(transform)
@@ -77,7 +78,7 @@ def test_a_failure_drops_one_message(line: Line, caplog: Any) -> None:
     after = made.counts()
     gained = [after[index] - before[index] for index in (0, 1, 3)]
     assert gained == [2, 1, 1]
-    assert made.dropped_by == {"ValueError": 1}
+    assert made.dropped_by == {error.__name__: 1}
     assert "no good" in caplog.text
 
 
