@@ -53,6 +53,10 @@ _MEMORIES = {
 }
 _leaked: set[threading.Thread] = set()
 
+# A shell starts what it puts into the background deaf to SIGINT, and so would be what tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def wait_until(condition: Callable[[], Any], what: str = "", timeout: float = DEADLINE) -> Any:
     """Return the first true value of ``condition``; fail when ``timeout`` seconds have passed."""

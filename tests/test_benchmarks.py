@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 import pytest
 from brokers import RabbitMQ
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
