@@ -260,10 +260,13 @@ def check_received(topic: Any, message: dict[str, Any], **config: Any) -> Verdic
         topic: what subscribers were chosen by.
         message: see :func:`check`; so are ``config``, the result and the errors.
     """
+    return _counts.add(_received(topic, message, config))
+
+
+def _received(topic: Any, message: dict[str, Any], config: dict[str, Any]) -> Verdict:
     verdict = _checked(message, config, received=True)
-    if verdict.valid and message.get("topic") != topic:
-        verdict = v.rejected(v.TOPIC_DIFFERS, verdict.signer)
-    return _counts.add(verdict)
+    differs = verdict.valid and message.get("topic") != topic
+    return v.rejected(v.TOPIC_DIFFERS, verdict.signer) if differs else verdict
 
 
 def doubt(topic: Any, message: dict[str, Any], config: Mapping[str, Any]) -> str:
@@ -275,9 +278,11 @@ def doubt(topic: Any, message: dict[str, Any], config: Mapping[str, Any]) -> str
     used = settings(config)
     # Those of a STOMP broker are put in after the message was signed.
     without = {key: value for key, value in message.items() if key != "headers"}
-    for each in [without, message] if "headers" in message else [message]:
-        if check_received(topic, each, **used).valid:
-            return ""
+    verdict = _received(topic, without, used)
+    if not verdict.valid and "headers" in message:
+        verdict = _received(topic, message, used)
+    if _counts.add(verdict).valid:
+        return ""
     return "(invalid signature!)" if "signature" in message else "(unsigned)"
 
 
@@ -332,9 +337,8 @@ def _reported(verdict: Verdict, message: Any) -> Verdict:
     if _reports.allow():
         topic = message.get("topic") if isinstance(message, dict) else None
         shown = topic[:200] if isinstance(topic, str) else type(topic).__name__
-        text = "message rejected: %s (topic %a, signer %a)"
         signer = verdict.signer and verdict.signer[:200]
-        _log.warning(text, verdict.reason, shown, signer)
+        _log.warning("message rejected: %s (topic %a, signer %a)", verdict.reason, shown, signer)
     return verdict
 
 

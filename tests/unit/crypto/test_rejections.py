@@ -246,6 +246,18 @@ def test_envelope_topic(pki, signed):
     assert crypto.check_received(topic, without, **pki.config).reason == v.TOPIC_DIFFERS
 
 
+@pytest.mark.parametrize("headers", [None, {"a": "b"}])
+def test_doubt_counts_a_message_once(pki, signed, headers):
+    """Also one from a broker, which may be signed with its headers or without them."""
+    topic = signed["topic"]
+    good = signed if headers is None else {**signed, "headers": headers}
+    accepted = crypto.accepted
+    assert crypto.doubt(topic, good, pki.config) == ""
+    assert (crypto.accepted, crypto.rejections) == (accepted + 1, {})
+    assert crypto.doubt(topic, {**good, "i": "other"}, pki.config) == "(invalid signature!)"
+    assert crypto.rejections == {v.SIGNATURE_MISMATCH: 1}
+
+
 def test_rejections_are_logged_at_a_bounded_rate(pki, caplog):
     """Anybody can cause them; hostile text does not reach the log as it is."""
     for _ in range(200):
