@@ -83,8 +83,7 @@ def srv_records(domains: Iterable[str]) -> dict[str, list[str]]:
         from dns.exception import Timeout
     except ImportError as error:
         raise MissingDependency(
-            "'srv_endpoints' needs dnspython: install this package with its extra 'srv', "
-            "or remove the key."
+            "'srv_endpoints' needs dnspython: pip install '.[srv]', or remove the key"
         ) from error
 
     found = {}

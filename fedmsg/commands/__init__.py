@@ -168,7 +168,7 @@ def guarded(function: Callable[[], int | None]) -> int | None:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        text = f"{error}: install this package with its extra {extra!r}"
+        text = f"{error}: install this package with its extra: pip install '.[{extra}]'"
     # A server, a broker or a file may have shaped it.
     print(f"{os.path.basename(sys.argv[0])}: {without_control(text)}", file=sys.stderr)
     return 1

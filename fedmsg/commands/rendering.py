@@ -139,7 +139,7 @@ def _coloured(message: dict[str, Any]) -> str:
         from pygments.lexers import JavascriptLexer
     except ImportError as error:
         raise MissingDependency(
-            "--really-pretty needs Pygments: install this package with its extra 'commands'"
+            "--really-pretty needs Pygments: pip install '.[commands]'"
         ) from error
     text = encoding.pretty_dumps(message)
     return str(pygments.highlight(text, JavascriptLexer(), TerminalFormatter())).strip()

@@ -127,9 +127,7 @@ class FedmsgConsumer(Consumer):
             os.makedirs(os.path.dirname(self.status_filename), exist_ok=True)
             return
         if importlib.util.find_spec("requests") is None:
-            raise MissingDependency(
-                "datagrepper_url needs requests: install this package with its extra 'datagrepper'"
-            )
+            raise MissingDependency("datagrepper_url needs requests: pip install '.[datagrepper]'")
         self._status = StatusFile(self.status_filename)
         self.status_lock = self._status.lock
 

@@ -195,7 +195,7 @@ def test_srv_no_name_server(dns):
 def test_srv_without_dnspython(monkeypatch):
     """The error names the extra."""
     monkeypatch.setitem(sys.modules, "dns", None)
-    with pytest.raises(MissingDependency, match="extra 'srv'"):
+    with pytest.raises(MissingDependency, match=r"pip install '\.\[srv\]'"):
         _derive.srv_records(["a"])
 
 

@@ -36,7 +36,7 @@ def certificates(case: Case) -> Iterator[Finding]:
 
         x509_ng.libraries()
     except ImportError as problem:
-        yield error(_CHECK, str(problem), "install this package with its extra 'crypto'")
+        yield error(_CHECK, str(problem), "pip install '.[crypto]'")
         return
     if validates or config.get("ca_cert_location"):
         yield from _authority(config)

@@ -164,7 +164,7 @@ def failing(error):
             ModuleNotFoundError("No module named 'pygments'", name="pygments.lexers"),
             (
                 "fedmsg-something: No module named 'pygments': "
-                "install this package with its extra 'commands'\n"
+                "install this package with its extra: pip install '.[commands]'\n"
             ),
         ),
     ],

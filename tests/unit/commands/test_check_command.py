@@ -161,4 +161,6 @@ def test_without_click_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "click", None)
     monkeypatch.delitem(sys.modules, "fedmsg.commands.check", raising=False)
     assert check_script.main() == 1
-    assert "install this package with its extra 'commands'" in capsys.readouterr().err
+    assert (
+        "install this package with its extra: pip install '.[commands]'" in capsys.readouterr().err
+    )
