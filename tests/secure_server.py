@@ -12,10 +12,14 @@ class Server:
     """An https server whose pages are a dict of path to body; a number is a bad status.
 
     302 leads to the same pages without TLS.
+
+    Attributes:
+        answering: an Event; while it is not set requests wait.
     """
 
     def __init__(self, pki):
-        self.pages, self.asked = {}, []
+        self.pages, self.asked, self.answering = {}, [], threading.Event()
+        self.answering.set()
         pki.install(pki.ca.issue(host="127.0.0.1"), "server")
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(pki.folder / "server.crt", pki.folder / "server.key")
@@ -24,6 +28,7 @@ class Server:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 server.asked.append(self.path)
+                server.answering.wait(20)
                 page = server.pages.get(self.path, 404)
                 self.send_response(page if isinstance(page, int) else 200)
                 if page == 302:
@@ -47,6 +52,7 @@ class Server:
             self.threads[-1].start()
 
     def close(self):
+        self.answering.set()
         for each, thread in zip((self.http, self.plain), self.threads, strict=True):
             each.shutdown()
             thread.join()

@@ -137,6 +137,8 @@ def load_certificates(
     if not lock.acquire(blocking=pair is None):
         return pair  # type: ignore[return-value]
     try:
+        if pair is None and key in _cached_certificates:  # by the thread that was waited for
+            return _cached_certificates[key]
         if pair is None or entry is None or entry.pair is not pair:
             _forget(key, ca_location, crl_location)
         ca = _content(ca_location, ca_expiry, invalidate_cache)

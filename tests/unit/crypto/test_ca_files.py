@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from unittest import mock
 
 import pytest
@@ -52,6 +53,43 @@ def test_remote_list_expires(pki, server, remote, clock):
     clock.ahead = 3700
     assert crypto.check(given, **remote).reason == v.CERTIFICATE_REVOKED
     assert server.asked.count("/crl.pem") == 2
+
+
+def test_first_load_is_waited_for(server, remote, eventually):
+    """Threads that have nothing wait for the one that loads; it loads for all of them."""
+    server.answering.clear()
+    places = remote["ca_cert_location"], remote["crl_location"]
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(utils.load_certificates(*places)))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: server.asked, "the request")
+    threads[1].join(0.1)
+    assert found == []
+    server.answering.set()
+    for thread in threads:
+        thread.join(20)
+    assert found[0] is not None
+    assert found[0] is found[1]
+    assert server.asked == ["/ca.crt", "/crl.pem"]
+
+
+def test_nobody_waits_for_a_newer_one(pki, server, remote, clock, eventually):
+    """While one thread loads again, the others go on with what there is."""
+    given = signed_with(pki.leaf)
+    assert crypto.validate(given, **remote)
+    clock.ahead = 3700
+    server.answering.clear()
+    loading = threading.Thread(target=crypto.validate, args=(given,), kwargs=remote)
+    loading.start()
+    eventually(lambda: server.asked.count("/crl.pem") == 2, "the request")
+    assert crypto.validate(given, **remote)
+    assert loading.is_alive()
+    server.answering.set()
+    loading.join(20)
 
 
 def test_expiries_are_configured(pki, server, remote, clock):
