@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -221,3 +222,73 @@ def test_publishing_and_listening(make_context: Callable[..., Any], peer: Start)
     Listening(context.tail_messages()).over()
     connects = [headers for command, headers, _ in broker.frames if command == "CONNECT"]
     assert ["client-id" in headers for headers in connects] == [False, True]
+
+
+@pytest.mark.parametrize("mode", ["auto", "client-individual"])
+def test_what_waited_when_the_connection_was_lost(
+    stomp_subscriber: Callable[..., Any],
+    peer: Start,
+    eventually: Callable[..., Any],
+    mode: str,
+) -> None:
+    """What the broker will send again is forgotten; what it will not is still delivered."""
+    again = [] if mode == "auto" else [message("b")]
+    gone = threading.Event()
+
+    def leaving(peer: Peer) -> None:
+        serving(message("a"), message("b"), end=True)(peer)
+        gone.wait(20)
+
+    broker = peer(leaving, serving(*again, message("c")))
+    subscriber = stomp_subscriber(stomp_settings(broker.port), [TOPIC], ack_mode=mode)
+    deliveries = subscriber.deliveries()
+    topics = [next(deliveries).topic]
+    eventually(lambda: len(subscriber._session._arrived) == 1, "the second message")
+    gone.set()
+    eventually(lambda: len(subscribed(broker)) == 2, "the second connection")
+    topics += [next(deliveries).topic for _ in range(2)]
+    deliveries.close()
+    assert topics == [TOPIC + "a", TOPIC + "b", TOPIC + "c"]
+
+
+def test_pause(
+    stomp_subscriber: Callable[..., Any], peer: Start, eventually: Callable[..., Any]
+) -> None:
+    """The iteration ends though more has arrived; what was delivered can still be answered."""
+    broker = peer(serving(message("a"), message("b")))
+    subscriber = stomp_subscriber(
+        stomp_settings(broker.port), [TOPIC], ack_mode="client-individual"
+    )
+    deliveries = subscriber.deliveries()
+    first = next(deliveries)
+    subscriber.pause()
+    assert list(deliveries) == []
+    first.ack()
+    eventually(lambda: [f for f in list(broker.frames) if f[0] == "ACK"], "the answer")
+
+
+def test_refusal_of_a_broker_that_stays(make_context: Callable[..., Any], peer: Start) -> None:
+    """An ERROR in place of CONNECTED is not waited behind, though the connection goes on."""
+
+    def staying(peer: Peer) -> None:
+        refusing(peer)
+        peer.hold()
+
+    config = configuration(peer(staying).port, mute=True, stomp_timeout=1000)
+    with pytest.raises(BrokerRefused, match="Bad CONNECT"):
+        next(make_context(**config).tail_messages())
+
+
+def test_closing_while_the_broker_is_silent(
+    stomp_subscriber: Callable[..., Any], peer: Start, eventually: Callable[..., Any]
+) -> None:
+    """An answer to CONNECT is not waited for any longer."""
+    broker = peer(Peer.hold)
+    subscriber = stomp_subscriber(stomp_settings(broker.port, timeout=1000.0), [TOPIC])
+    listening = Listening(subscriber.deliveries())
+    eventually(lambda: subscriber._session._threads, "the attempt")
+    subscriber.close()
+    listening.over()
+    for thread in subscriber._session._threads:
+        thread.join(10)
+        assert not thread.is_alive()
