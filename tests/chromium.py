@@ -117,9 +117,9 @@ class Tab:
         self.complaints: list[str] = []
         self._number = 0
         self._stack = contextlib.ExitStack()
-        self._socket = self._stack.enter_context(
-            connect(target, max_size=None, open_timeout=PATIENCE, compression=None)
-        )
+        # No pings: a browser that a test stops does not answer them.
+        options = {"max_size": None, "compression": None, "ping_interval": None}
+        self._socket = self._stack.enter_context(connect(target, open_timeout=PATIENCE, **options))
 
     def open(self, url: str, width: int, height: int, theme: str) -> None:
         """Load a page in a window of some size."""

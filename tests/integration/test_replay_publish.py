@@ -115,6 +115,25 @@ def test_one_store_for_all_threads(tmp_path):
     assert fedmsg.replay.open_store(url) is fedmsg.replay.open_store(url)
 
 
+def test_one_store_for_threads_that_open_it_at_once(tmp_path, monkeypatch):
+    """The second uses what the first has opened, and closes its own."""
+    import sqlalchemy
+
+    really_open, opened, closed = fedmsg.replay._open_url, [], []
+
+    def open_slowly(url):
+        store = really_open(url)
+        sqlalchemy.event.listen(store.engine, "engine_disposed", closed.append)
+        opened.append(store)
+        if len(opened) == 1:
+            assert fedmsg.replay.open_store(url) is opened[1]
+        return store
+
+    monkeypatch.setattr(fedmsg.replay, "_open_url", open_slowly)
+    assert fedmsg.replay.open_store(f"sqlite:///{tmp_path}/store.db") is opened[1]
+    assert closed == [opened[0].engine]
+
+
 def test_store_before_signing(make_context, sql_store, pki):
     """The signature covers the number, and the stored row has the signature."""
     store = sql_store()

@@ -14,9 +14,9 @@ import pytest
 from chromium import Browser, Tab
 from parts import Publisher
 
-pytestmark = [pytest.mark.browser, pytest.mark.trial, pytest.mark.timeout(180)]
-
 SECONDS = float(os.environ.get("FEDMSG_TRIAL_SECONDS", "10"))
+pytestmark = [pytest.mark.browser, pytest.mark.trial, pytest.mark.timeout(180 + SECONDS)]
+
 RATE = 5000
 MIB = 1 << 20
 RECEIVED = "Number(document.querySelector('#loss-rows .n').textContent.replaceAll(',', ''))"

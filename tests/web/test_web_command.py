@@ -156,4 +156,4 @@ def test_without_the_extra(config_file: Callable[..., str], address: Callable[[]
         [sys.executable, "-c", script, path], capture_output=True, text=True, timeout=50
     )
     assert done.returncode == 1
-    assert "extra 'web'" in done.stderr
+    assert "pip install '.[web]'" in done.stderr

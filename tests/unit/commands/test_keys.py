@@ -148,7 +148,7 @@ def test_without_cryptography(monkeypatch, capsys):
     """The extra is named where cryptography is not installed."""
     monkeypatch.setitem(sys.modules, "cryptography", None)
     assert keys(["keys"]) == 1
-    assert "extra 'crypto'" in capsys.readouterr().err
+    assert "pip install '.[crypto]'" in capsys.readouterr().err
     assert not Path("keys").exists()
 
 
