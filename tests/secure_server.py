@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.server
 import ssl
 import threading
@@ -15,11 +14,13 @@ class Server:
 
     Attributes:
         answering: an Event; while it is not set requests wait.
+        cut: pages that the client did not want to the end.
     """
 
     def __init__(self, pki):
         self.pages, self.asked, self.answering = {}, [], threading.Event()
         self.answering.set()
+        self.cut = 0
         pki.install(pki.ca.issue(host="127.0.0.1"), "server")
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(pki.folder / "server.crt", pki.folder / "server.key")
@@ -35,8 +36,10 @@ class Server:
                     self.send_header("Location", f"{server.plain_url}/plain.pem")
                 self.end_headers()
                 if not isinstance(page, int):
-                    with contextlib.suppress(OSError):  # the client has had enough
+                    try:
                         self.wfile.write(page.encode())
+                    except OSError:
+                        server.cut += 1
 
             def log_message(self, *args):
                 pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -271,3 +272,76 @@ def test_pauses_grow(
     stomp_publisher(stomp_settings(broker.port))
     eventually(lambda: broker.connections >= 8, "eight attempts")
     assert time.monotonic() - began > 0.01 / 2 * (2**7 - 1)
+
+
+def test_heart_beats_after_one_alone(
+    stomp_publisher: Callable[..., Any], peer: Start, eventually: Callable[..., Any]
+) -> None:
+    """One that came by itself leaves a place where a frame may begin, too."""
+    alone: list[float] = []
+    heard = threading.Event()
+
+    def beating(peer: Peer) -> None:
+        peer.accept()
+        frame = peer.read()
+        assert frame is not None
+        alone.append(time.monotonic())
+        peer.raw(b"\n")
+        heard.wait(20)
+        peer.raw(f"\n\nRECEIPT\nreceipt-id:{frame[1]['receipt']}\n\n\0".encode())
+        peer.hold()
+
+    publisher = stomp_publisher(stomp_settings(peer(beating).port))
+    publisher.send(b"org.a", b"{}", "a")
+    eventually(lambda: alone and publisher._session._connection.heard > alone[0], "the beat")
+    heard.set()
+    assert publisher.flush(10) == 0
+
+
+def test_a_slow_receiver_is_not_a_silent_broker(
+    stomp_subscriber: Callable[..., Any], peer: Start
+) -> None:
+    """While a full queue keeps the broker waiting nobody listens to its heart-beats."""
+    beaten = threading.Event()
+
+    def beating(peer: Peer) -> None:
+        peer.accept(heart_beat="100,0")
+        frame = peer.read()
+        assert frame is not None
+        peer.send("RECEIPT", receipt_id=frame[1]["receipt"])
+        for number in range(1500):
+            peer.send("MESSAGE", "{}", destination=f"/topic/org.{number}", message_id=number)
+        for _ in range(20):  # five times as long as silence may last
+            peer.broker.closing.wait(0.05)
+            peer.raw(b"\n")
+        beaten.set()
+        peer.hold()
+
+    broker = peer(beating)
+    subscriber = stomp_subscriber(stomp_settings(broker.port, heartbeat=100), ["org."])
+    deliveries = subscriber.deliveries()
+    topics = [next(deliveries).topic]
+    assert beaten.wait(20)
+    topics += [next(deliveries).topic for _ in range(1499)]
+    deliveries.close()
+    assert topics == [f"org.{number}" for number in range(1500)]
+    assert broker.connections == 1
+
+
+def test_a_frame_without_end(
+    stomp_publisher: Callable[..., Any],
+    peer: Start,
+    eventually: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A broker cannot fill our memory: it is left."""
+    monkeypatch.setattr("fedmsg.transports.stomp.MAX_FRAME", 100_000)
+
+    def endless(peer: Peer) -> None:
+        peer.accept()
+        peer.raw(b"MESSAGE\n\n" + b"x" * 200_000)
+        peer.hold()
+
+    broker = peer(endless, good)
+    stomp_publisher(stomp_settings(broker.port))
+    eventually(lambda: broker.connections == 2, "another connection")

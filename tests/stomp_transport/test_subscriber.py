@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -292,3 +293,31 @@ def test_closing_while_the_broker_is_silent(
     for thread in subscriber._session._threads:
         thread.join(10)
         assert not thread.is_alive()
+
+
+def test_message_in_two_pieces(
+    stomp_subscriber: Callable[..., Any], peer: Start, eventually: Callable[..., Any]
+) -> None:
+    """A line feed with which the second begins belongs to the body, and is no heart-beat."""
+    body, begin, sent = '{"a":\n\n1}', threading.Event(), threading.Event()
+    first_half: list[float] = []
+
+    def slow(peer: Peer) -> None:
+        serving(message("first"), end=True)(peer)
+        head, rest = f"MESSAGE\ndestination:/topic/{TOPIC}a\nmessage-id:1\n\n", body.split("\n", 1)
+        begin.wait(20)
+        first_half.append(time.monotonic())
+        peer.raw((head + rest[0]).encode())
+        sent.wait(20)
+        peer.raw(f"\n{rest[1]}\0".encode())
+        peer.hold()
+
+    subscriber = stomp_subscriber(stomp_settings(peer(slow).port), [TOPIC])
+    deliveries = subscriber.deliveries()
+    assert next(deliveries).topic == TOPIC + "first"
+    begin.set()
+    eventually(lambda: first_half, "the first half")
+    eventually(lambda: subscriber._session._connection.heard > first_half[0], "its arrival")
+    sent.set()
+    assert next(deliveries).body == body.encode()
+    deliveries.close()

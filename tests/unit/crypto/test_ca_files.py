@@ -131,6 +131,15 @@ def test_bad_answer(pki, server, remote, page, caplog):
     assert "no message can be validated" in caplog.text
 
 
+def test_large_answer_is_not_read_to_its_end(server, remote, monkeypatch, eventually):
+    """A server cannot fill our memory."""
+    monkeypatch.setattr(utils, "_MOST_BYTES", 1000)
+    server.pages["/ca.crt"] = "x" * 50_000_000
+    with pytest.raises(ValueError, match="larger than 1000 bytes"):
+        utils.load_certificates(remote["ca_cert_location"])
+    eventually(lambda: server.cut == 1, "the end of the connection")
+
+
 def test_untrusted_server(pki, server, remote, monkeypatch):
     """The certificate of the server is checked."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
