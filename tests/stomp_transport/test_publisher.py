@@ -269,3 +269,17 @@ def test_a_forked_child_connects_by_itself(peer: Start, eventually: Callable[...
     )
     topics = [headers["topic"].rpartition(".")[2] for _, headers, _ in broker.sent()]
     assert (sorted(topics), broker.connections) == (["both", "both", "parent"], 2)
+
+
+def test_a_stuck_send_to_a_silent_broker(stomp_publisher: Callable[..., Any], peer: Start) -> None:
+    """One that neither reads nor sends the heart-beats it promised is left."""
+
+    def dead(peer: Peer) -> None:
+        peer.accept(heart_beat="100,0")
+        peer.hold()
+
+    broker = peer(dead, good)
+    publisher = stomp_publisher(stomp_settings(broker.port, heartbeat=100, timeout=1.0))
+    publisher.send(b"org.a", b"x" * 20_000_000, "1")
+    assert publisher.flush(20) == 0
+    assert broker.connections == 2
