@@ -232,6 +232,7 @@ class Command:
 
     def __init__(self, arguments: list[str], folder: Path, **settings: Any) -> None:
         path = os.path.join(os.path.dirname(sys.executable), arguments[0])
+        settings.setdefault("env", {**os.environ, "PYTHONFAULTHANDLER": "1"})
         self.out = open(folder / f"{arguments[0]}-{id(self)}.out", "wb")  # noqa: SIM115
         self.err = open(folder / f"{arguments[0]}-{id(self)}.err", "wb")  # noqa: SIM115
         self.process = subprocess.Popen(
@@ -256,8 +257,17 @@ class Command:
             return again.read()
 
     def wait(self, timeout: float = DEADLINE) -> int:
-        """Return the exit status."""
-        return self.process.wait(timeout)
+        """Return the exit status.  Of one that does not end the failure says what it is doing."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            if timeout < DEADLINE:  # it need not end
+                raise
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        masks = [line for line in status.splitlines() if line.startswith(("State", "Sig", "Shd"))]
+        self.process.send_signal(signal.SIGABRT)  # faulthandler prints where every thread is
+        self.process.wait(timeout)
+        raise AssertionError(f"did not end within {timeout} s: {masks}\n{self.stderr}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit status."""

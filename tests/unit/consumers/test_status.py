@@ -126,7 +126,7 @@ def test_without_requests(with_status: Run) -> None:
     """An error at the start that names the extra."""
     with (
         mock.patch("importlib.util.find_spec", return_value=None),
-        pytest.raises(MissingDependency, match="'datagrepper'"),
+        pytest.raises(MissingDependency, match=r"pip install '\.\[datagrepper\]'"),
     ):
         with_status()
 
