@@ -242,6 +242,7 @@ def _use_wal(connection: Any, _record: Any) -> None:
         except sqlite3.OperationalError:
             # Here SQLite does not wait for a process that writes: it fails at once.
             if time.monotonic() > deadline:
+                connection.close()  # SQLAlchemy leaves that to the collector
                 raise
             time.sleep(0.01)
     connection.execute("PRAGMA synchronous=NORMAL").close()

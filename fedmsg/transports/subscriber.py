@@ -32,6 +32,8 @@ _BURST_BYTES = 4 * 1024 * 1024
 #: Seconds between two look-ups of a name whose publisher is not connected: first, largest.
 _LOOKUP_AGAIN = 1.0
 _LOOKUP_AGAIN_MAX = 60.0
+#: Seconds after which the main thread looks for signals, at the latest.
+_LONGEST_WAIT = 1.0
 _NOBLOCK = int(zmq.NOBLOCK)
 _RCVMORE = int(zmq.RCVMORE)
 _EVENTS = zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED
@@ -182,7 +184,8 @@ class Subscriber:
         if self.idle:
             due = self.idle if due is None else min(due, self.idle)
         self.due = due
-        timeout = 0.0 if ready or not self.blocking else due
+        # A signal that comes just before the call has its handler run after it: see that it ends.
+        timeout = 0.0 if ready or not self.blocking else _LONGEST_WAIT if due is None else due
         found = set(ready)
         for key, _ in self._selector.select(timeout):
             source = key.data
