@@ -110,7 +110,7 @@ test: $(VENV)/.installed
 # -- what a developer and .ci/run run --------------------------------------------------------------
 
 RUN_TOX = PATH='$(subst $(space),:,$(strip $(PYENV_BINS))):$(PATH)' $(BIN)/tox run-parallel \
-	--parallel 3 --skip-missing-interpreters $(if $(filter true,$(CI)),false,true) -e $(TOX_ENVS)
+	--parallel 2 --skip-missing-interpreters $(if $(filter true,$(CI)),false,true) -e $(TOX_ENVS)
 
 test-pythons: $(VENV)/.installed
 	$(RUN_TOX) -- $(PYTEST_ARGS)
