@@ -22,6 +22,7 @@ from .._limits import RateLimit
 from ..exceptions import ConfigurationError, MissingDependency
 from . import verdict as v
 from ._counts import Counts
+from ._fields import BACKENDS, backend_of
 from .verdict import Verdict
 
 __all__ = [
@@ -42,14 +43,15 @@ __all__ = [
 
 _log = logging.getLogger("fedmsg.crypto")
 
-_BACKENDS = ("x509", "gpg")
-_SUBMODULES = (*_BACKENDS, "utils", "x509_ng")
+_SUBMODULES = (*BACKENDS, "utils", "x509_ng")
 
 #: The modules in use, for tests of applications: None until first use, and set to None by them.
 _implementation: Any = None
 _validate_implementations: Any = None
 #: Whether these two come from an explicit :func:`init`, and are the defaults of other calls.
 _explicit = False
+#: Two settings that were looked at, and what they ask for where nothing is explicit.
+_answered: tuple[Any, tuple[str, Sequence[str]]] = (None, ("", ()))
 
 _counts = Counts()
 rejections = _counts.rejections
@@ -70,7 +72,7 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return _module(name)
     if name == "_possible_backends":
-        return {backend: _module(backend) for backend in _BACKENDS}
+        return {backend: _module(backend) for backend in BACKENDS}
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -108,7 +110,7 @@ def _signer(config: Mapping[str, Any], default: str) -> str:
     name = config.get("crypto_backend")
     if name is None:
         return default
-    if name not in _BACKENDS:
+    if name not in BACKENDS:
         raise ConfigurationError(f"'crypto_backend' is {name!r}: it must be 'x509' or 'gpg'")
     return name  # type: ignore[no-any-return]
 
@@ -116,7 +118,7 @@ def _signer(config: Mapping[str, Any], default: str) -> str:
 def _validators(config: Mapping[str, Any], default: Sequence[str] | None) -> Sequence[str]:
     names = config.get("crypto_validate_backends") or default or ()
     for name in names:
-        if name not in _BACKENDS:
+        if name not in BACKENDS:
             raise ConfigurationError(
                 f"{name!r} is not a valid crypto backend: 'crypto_validate_backends' may have"
                 " 'x509' and 'gpg'"
@@ -126,16 +128,24 @@ def _validators(config: Mapping[str, Any], default: Sequence[str] | None) -> Seq
 
 def _chosen(config: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
     """Return the signer and the validators that a configuration asks for."""
-    signers, validators = "x509", None
+    global _answered
+    asked = config.get("crypto_backend"), config.get("crypto_validate_backends") or []
+    known, answer = _answered
+    used = _implementation is not None and _validate_implementations is not None
+    if used and not _explicit and asked == known:
+        return answer
+    signer, validators = "x509", None
     if _explicit and _implementation is not None:
-        signers = _short(_implementation)
-        if config.get("crypto_backend") is None:
+        signer = _short(_implementation)
+        if asked[0] is None:
             validators = [_short(module) for module in _validate_implementations or ()]
-    signer = _signer(config, signers)
-    names = _validators(config, validators) or (signer,)
-    if _implementation is None or _validate_implementations is None:
-        _use(signer, names)
-    return signer, names
+    signer = _signer(config, signer)
+    answer = signer, tuple(_validators(config, validators)) or (signer,)
+    if not used:
+        _use(*answer)
+    if not _explicit:
+        _answered = (asked[0], list(asked[1])), answer
+    return answer
 
 
 def _short(module: Any) -> str:
@@ -222,7 +232,7 @@ def validate_signed_by(message: dict[str, Any], signer: str, **config: Any) -> b
     if not isinstance(topic, str):
         return _reported(_counts.add(v.rejected(v.NOT_A_MESSAGE)), message).valid
     config.update(routing_policy={topic: [signer]}, routing_nitpicky=True)
-    if _backend_of(message) == "gpg":
+    if backend_of(message) == "gpg":
         config["signer"] = signer
     return check(message, **config).valid
 
@@ -296,7 +306,7 @@ def is_authorised(topic: Any, message: dict[str, Any], config: Mapping[str, Any]
         message: a valid one.
         config: the configuration.
     """
-    if _backend_of(message) != "gpg":
+    if backend_of(message) != "gpg":
         return True
     policy = config.get("routing_policy") or {}
     return isinstance(topic, str) and topic in policy
@@ -306,7 +316,7 @@ def _checked(message: Any, config: dict[str, Any], received: bool = False) -> Ve
     _, validators = _chosen(config)
     if not isinstance(message, dict):
         return v.rejected(v.NOT_A_MESSAGE)
-    backend = _backend_of(message)
+    backend = backend_of(message)
     if backend is None:
         unsigned = "crypto" not in message
         return v.rejected(v.UNSIGNED if unsigned else v.UNKNOWN_BACKEND)
@@ -320,17 +330,6 @@ def _checked(message: Any, config: dict[str, Any], received: bool = False) -> Ve
     if "gpg_home" not in config:
         config = {**config, "gpg_home": os.path.expanduser("~/.gnupg/")}
     return _module("gpg").check(message, **config)  # type: ignore[no-any-return]
-
-
-def _backend_of(message: dict[str, Any]) -> str | None:
-    """Return the name of the backend that a message is for, None for none that we know."""
-    if "crypto" in message:
-        name = message["crypto"]
-        return name if isinstance(name, str) and name in _BACKENDS else None
-    # Before 0.7.2 the field was not there.
-    if "certificate" in message:
-        return "x509"
-    return "gpg" if "signature" in message else None
 
 
 def _reported(verdict: Verdict, message: Any) -> Verdict:

@@ -8,9 +8,22 @@ from typing import Any
 
 from .. import encoding
 
+BACKENDS = ("x509", "gpg")
+
 #: Longer fields are rejected unread: a certificate has some thousand characters, and reading a long
 #: one that anybody made costs more than a good message.
 MOST_CHARACTERS = 16384
+
+
+def backend_of(message: dict[str, Any]) -> str | None:
+    """Return the name of the backend that a message is for, None for none that we know."""
+    if "crypto" in message:
+        name = message["crypto"]
+        return name if isinstance(name, str) and name in BACKENDS else None
+    # Before 0.7.2 the field was not there.
+    if "certificate" in message:
+        return "x509"
+    return "gpg" if "signature" in message else None
 
 
 def without_credentials(message: dict[str, Any]) -> dict[str, Any]:
@@ -51,10 +64,6 @@ def folded(data: bytes) -> str:
     return base64.encodebytes(data).decode("ascii")
 
 
-def unfolded(text: str) -> bytes:
-    """Return what base64 stands for; characters outside its alphabet are ignored.
-
-    Raises:
-        ValueError: it is no base64, or has characters outside ASCII.
-    """
-    return binascii.a2b_base64(text)
+#: Return what base64 stands for; characters outside its alphabet are ignored.  Raise ValueError for
+#: what is no base64, and for characters outside ASCII.
+unfolded = binascii.a2b_base64

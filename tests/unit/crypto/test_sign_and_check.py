@@ -163,6 +163,19 @@ def test_each_call_has_its_own_backends(pki):
     assert crypto.validate(signed, **pki.config)
 
 
+def test_a_list_of_backends_that_is_changed(pki):
+    """What a list asked for is remembered, and not the list."""
+    signed = crypto.sign(message(), **pki.config)
+    backends = ["x509"]
+    config = {**pki.config, "crypto_validate_backends": backends}
+    assert crypto.validate(signed, **config)
+    backends[:] = ["gpg"]
+    assert crypto.check(signed, **config).reason == v.BACKEND_NOT_ALLOWED
+    backends[:] = ["pgp"]
+    with pytest.raises(ConfigurationError, match="'pgp' is not a valid crypto backend"):
+        crypto.validate(signed, **config)
+
+
 def test_objects_in_the_configuration(pki):
     """Locks and engines in the configuration are not copied."""
     config = {**pki.config, "persistent_store": threading.Lock(), "endpoints": {}}
