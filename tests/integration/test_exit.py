@@ -67,8 +67,10 @@ def test_exit_hook_that_publishes(relay, address):
 def test_daemon_thread_that_publishes_at_exit(relay, address):
     """A daemon thread in the middle of publishing neither hangs nor crashes the interpreter."""
     there = relay(address())
+    # It waits for the relay: 1,000 messages at most would be held for one that is slow to answer.
     script = """
     import threading
+    config["post_init_sleep"] = 20
     enough = threading.Event()
     def work():
         n = 0

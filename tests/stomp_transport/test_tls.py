@@ -6,6 +6,7 @@ import contextlib
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from certificates import Authority
 from stomp_parts import FakeBroker, Peer, good, stomp_settings
 
 from fedmsg.exceptions import BrokerRefused
+from fedmsg.transports import stomp
 from fedmsg.transports.stomp_rules import Tls
 
 pytest.importorskip("cryptography")
@@ -160,3 +162,25 @@ def test_no_fall_back_to_plain_text(
     assert publisher.flush(0.3) == 1
     assert received and all(data[:1] == b"\x16" for data in received)
     assert not any(b"CONNECT" in data or b"sesame" in data for data in received)
+
+
+def test_ended_while_the_socket_is_wrapped(
+    tls_peer: Callable[..., FakeBroker], authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end that comes when the old socket is no more and the new one not known yet counts."""
+    broker = tls_peer(authority.certify("server", ["localhost"]))
+    chosen = settings(broker, ca=str(authority.file))
+    connection = stomp.Connection(chosen, chosen.brokers[0], lambda *frame: None)
+    wrapped = []
+
+    def wrap(raw: Any, **keywords: Any) -> Any:
+        wrapped.append(context.wrap_socket(raw, **keywords))
+        connection.abort()
+        return wrapped[0]
+
+    context = stomp.tls_context(chosen.tls)
+    ending = SimpleNamespace(wrap_socket=wrap)
+    monkeypatch.setattr("fedmsg.transports.stomp.tls_context", lambda tls: ending)
+    with pytest.raises(ConnectionAbortedError, match="closed by this side"):
+        connection.open()
+    assert wrapped[0].fileno() == -1
