@@ -109,7 +109,7 @@ class IRCBotConsumer(FedmsgConsumer):
     """Says every message in the channels of ``irc``, unless a filter matches it.
 
     Attributes:
-        irc_clients: the bots that have been in their channel; what comes while one is not there
+        irc_clients: the bots, once they are started; what comes while one is not in its channel
             waits, up to its ``backlog``.
 
     Raises:
@@ -140,6 +140,8 @@ class IRCBotConsumer(FedmsgConsumer):
 
     def _connect(self) -> None:
         for bot in self._bots:
+            # Before it has joined, so that what comes meanwhile waits.
+            self.add_irc_client(bot)
             bot.start()
 
     # -- settings ------------------------------------------------------------------------------

@@ -55,6 +55,25 @@ def test_comes_back(
     assert "backlogged by 40" in caplog.text
 
 
+def test_what_comes_before_the_first_join(
+    server: Ngircd, listen: Listen, bots: Bots, quick: None
+) -> None:
+    """A bot whose server is down when it starts says later what came since."""
+    server.kill()
+    consumer = bots({"port": server.port})
+    consumer.consume(message("early"))
+    assert [len(bot._waiting) for bot in consumer.irc_clients] == [1]
+    # It must not be quicker than the listener: nobody hears what is said before.
+    [bot] = consumer._bots
+    bot._settings = bot._settings._replace(rate=3600.0)
+    bot._last_line = irc_client.time.monotonic()
+    server.start()
+    there = listen()
+    joined(consumer)
+    bot._settings = bot._settings._replace(rate=0.0)
+    assert "'early'" in there.said()[0]
+
+
 def test_backlog(
     server: Ngircd, listen: Listen, bots: Bots, eventually: Wait, caplog: pytest.LogCaptureFixture
 ) -> None:
