@@ -15,6 +15,8 @@ from .stomp_session import Session
 
 _log = logging.getLogger("fedmsg.transports.stomp")
 
+#: Seconds after which the main thread looks for signals, at the latest.
+_LONGEST_WAIT = 1.0
 #: What has arrived and is not handed out yet: messages, bytes.  Beyond that nothing is read.
 _QUEUE = 1000
 _QUEUE_BYTES = 64 * 1024 * 1024
@@ -89,9 +91,8 @@ class SubscribingSession(Session):
             ConfigurationError: the subscription cannot be expressed for this broker.
         """
         with self.condition:
-            self.condition.wait_for(
-                lambda: self._arrived or self.stopping or self.paused or self._problem()
-            )
+            while not self.condition.wait_for(self._has_news, _LONGEST_WAIT):
+                pass  # a signal that came just before the wait has its handler run after it
             # What is acknowledged already would be lost; the rest is delivered again.
             ended = self.paused and (self._mode != "auto" or not self._arrived)
             if self.stopping or ended:
@@ -148,6 +149,9 @@ class SubscribingSession(Session):
         for command, identity in answers:
             (connection.protocol.ack if command == "ack" else connection.protocol.nack)(identity)
         return bool(answers)
+
+    def _has_news(self) -> object:
+        return self._arrived or self.stopping or self.paused or self._problem()
 
     def received(self, command: str, headers: Mapping[str, str], body: bytes) -> None:
         """Queue a message; where too many wait, the broker has to wait too."""
