@@ -15,6 +15,8 @@ from peer_parts import OURS, Program, script
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
 COUNT = 10_000
+#: A publisher of 1.1.7 drops what is beyond libzmq's default of 1,000 in its queue (core.md D8).
+WINDOW = 500
 TEXT = "grüße \u2028 日本 \U0001f600"
 TOPIC = "thé.日本"
 
@@ -40,7 +42,7 @@ def test_publish_and_tail(
     tail = start(*script(receiver, "tail.py"), json.dumps({**settings, "mute": True}))
     publisher = start(
         *script(sender, "publish.py"), json.dumps({**settings, "name": "pub"}), str(COUNT),
-        TOPIC, TEXT,
+        str(WINDOW), TOPIC, TEXT,
     )  # fmt: skip
     check(publisher, tail, eventually)
 
@@ -48,9 +50,9 @@ def test_publish_and_tail(
 def check(publisher: Program, tail: Program, eventually: Callable[..., Any]) -> None:
     """See a probe arrive, let the publisher go, and compare."""
     eventually(lambda: "probe" in tail.output, "a probe", 30)
-    publisher.say()
-    eventually(lambda: "published" in publisher.output, "all published", 60)
-    eventually(lambda: len(tail.output) and len(tail.received()) >= COUNT, "all received", 60)
+    for count in range(WINDOW, COUNT + 1, WINDOW):
+        publisher.say()
+        eventually(lambda: len(tail.received()) >= count, f"{count} received", 60)  # noqa: B023
     publisher.say()
     topic = f"org.fedoraproject.dev.test.{TOPIC}"
     assert tail.received() == [[topic, {"n": n, "text": TEXT}] for n in range(COUNT)]
