@@ -12,7 +12,7 @@ from parts import settings
 from fedmsg import crypto, encoding
 from fedmsg.bridge import inward
 from fedmsg.bridge.memory import Seen
-from fedmsg.exceptions import StoreError
+from fedmsg.exceptions import MissingKey, StoreError
 
 Make = Callable[..., inward.Inward]
 
@@ -27,6 +27,7 @@ class Store:
 
     def __init__(self, failures: int = 0) -> None:
         self.failures = failures
+        self.given = 0
         self.kept: dict[str, dict[str, Any]] = {}
         self.discarded: list[int] = []
 
@@ -34,7 +35,9 @@ class Store:
         if self.failures:
             self.failures -= 1
             raise StoreError("the disk is full")
-        return self.kept.setdefault(message["msg_id"], {**message, "seq_id": len(self.kept) + 1})
+        self.given += 1
+        self.kept[message["msg_id"]] = {**message, "seq_id": self.given}
+        return self.kept[message["msg_id"]]
 
     def update(self, message: dict[str, Any]) -> None:
         self.kept[message["msg_id"]] = message
@@ -82,9 +85,10 @@ def prepared(half: inward.Inward) -> Any:
 def test_a_store_that_fails_is_asked_again(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     """The message is stored under a number of this bus, and without the foreign signature."""
     store = Store(failures=2)
-    found = prepared(make(persistent_store=store))
+    half = make(persistent_store=store)
+    found = prepared(half)
     assert found == {**{key: MESSAGE[key] for key in MESSAGE if key != "signature"}, "seq_id": 1}
-    assert store.kept["2026-1"] == found
+    assert store.kept["2026-1"] == found == prepared(half)
     assert "cannot keep or sign a message, trying again: the disk is full" in caplog.text
 
 
@@ -114,6 +118,15 @@ def test_what_was_stored_and_not_signed(make: Make, pki: Any) -> None:
     found = prepared(make(persistent_store=store, **signing(pki)))
     assert store.discarded == [7]
     assert crypto.validate(found, **pki.config)
+
+
+def test_without_a_certificate(make: Make, pki: Any) -> None:
+    """What no trying again mends ends the bridge, and nothing is stored."""
+    store = Store()
+    half = make(persistent_store=store, **{**signing(pki), "certnames": {}})
+    with pytest.raises(MissingKey, match="'certnames' has no entry 'bridge'"):
+        prepared(half)
+    assert store.kept == {}
 
 
 def test_a_store_that_cannot_express_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
