@@ -9,6 +9,7 @@ from fedmsg.replay.tracker import (
     RESTART_DISTANCE,
     RESTART_DROPS,
     Decision,
+    Holes,
     Tracker,
     seq_id_of,
 )
@@ -29,6 +30,12 @@ def decisions(tracker: Tracker, *numbers: int) -> list[Decision]:
 def test_what_is_no_number(value):
     """A seq_id that no store gives out counts as none."""
     assert seq_id_of({"seq_id": value}) is None
+
+
+@pytest.mark.parametrize("value", [0, 1, 2**63 - 1])
+def test_what_is_a_number(value):
+    """From the lowest to the highest that a store can give out."""
+    assert seq_id_of({"seq_id": value}) == value
 
 
 def test_first_and_next():
@@ -107,3 +114,83 @@ def test_memory_is_bounded():
     for number in range(REMEMBERED + 500):
         assert tracker.decide(number, None) is DELIVER
     assert len(tracker._delivered) == REMEMBERED
+
+
+def test_begin_at_the_lowest_numbers():
+    """Nothing is below the first number that a store may give out."""
+    for last, number in ((0, 0), (5, 0), (5, 1)):
+        tracker = Tracker()
+        tracker.begin(last)
+        assert decisions(tracker, last + 1, number) == [DELIVER, DELIVER]
+
+
+def test_a_position_of_zero():
+    """It is one: what comes next shows a gap, unless it is the first."""
+    assert decisions(Tracker(0), 5) == [GAP]
+    assert decisions(Tracker(0), 1, 2) == [DELIVER, DELIVER]
+
+
+def test_what_was_handled_before():
+    """The position itself, and what is not far below it, was delivered by somebody."""
+    tracker = Tracker(RESTART_DISTANCE + 600)
+    for number in (600, 1500, RESTART_DISTANCE + 600):
+        assert tracker.decide(number, "any") is DROP
+    assert not tracker.recovered(RESTART_DISTANCE + 600, "any")
+    assert tracker.decide(599, "any") is RESTART
+
+
+def test_one_of_two_has_no_identity():
+    """Then the numbers alone decide."""
+    tracker = Tracker()
+    assert [tracker.decide(1, "a"), tracker.decide(1, None)] == [DELIVER, DROP]
+    assert [tracker.decide(2, None), tracker.decide(2, "a")] == [DELIVER, DROP]
+
+
+@pytest.mark.parametrize(
+    "end", [lambda tracker: tracker.decide(2, "id2"), lambda tracker: tracker.restart(1)]
+)
+def test_drops_in_a_row(end):
+    """A delivery, or a new numbering, ends the row."""
+    tracker, many = Tracker(1), [1] * (RESTART_DROPS - 1)
+    assert set(decisions(tracker, *many)) == {DROP}
+    end(tracker)
+    assert set(decisions(tracker, *many)) == {DROP}
+    assert decisions(tracker, 1) == [RESTART]
+
+
+def test_late_once():
+    """A message of an old gap is delivered once."""
+    tracker = Tracker(4)
+    decisions(tracker, 8)
+    assert [tracker.late(6, "id6"), tracker.late(6, "id6")] == [True, False]
+
+
+def test_new_numbering_forgets_the_old_one():
+    """After ``restart`` old identities say nothing; after a restart by distance they still do."""
+    tracker = Tracker()
+    decisions(tracker, 1, 2, 3)
+    tracker.restart(0)
+    assert decisions(tracker, 1, 2) == [DELIVER, DELIVER]
+    tracker = Tracker(RESTART_DISTANCE + 4)
+    assert decisions(tracker, RESTART_DISTANCE + 5, 4) == [DELIVER, RESTART]
+    assert not tracker.recovered(RESTART_DISTANCE + 5, f"id{RESTART_DISTANCE + 5}")
+    assert tracker.recovered(RESTART_DISTANCE + 5, "another")
+
+
+def test_what_is_forgotten_counts_as_delivered(monkeypatch):
+    """The oldest is forgotten first; what is remembered is known by its identity."""
+    monkeypatch.setattr("fedmsg.replay.tracker.REMEMBERED", 5)
+    tracker = Tracker()
+    decisions(tracker, *range(1, 11))
+    assert decisions(tracker, 3, 5, 6, 10) == [DROP] * 4
+    assert tracker.decide(10, "another") is RESTART
+
+
+def test_neighbouring_holes_are_one():
+    """Ranges are told from one another by what is between them."""
+    holes = Holes()
+    for first, last in ((1, 2), (3, 4), (6, 7)):
+        holes.add(first, last)
+    assert holes.lowest == (1, 4)
+    holes.forget(4)
+    assert holes.lowest == (6, 7)
