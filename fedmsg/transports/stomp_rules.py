@@ -93,10 +93,11 @@ def _parse_broker(entry: str, text: str) -> Broker:
     if entry.endswith("]") or not found:
         host, port = entry, str(DEFAULT_PORT)
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    wrong = not bare or "/" in bare or "@" in bare or any(char.isspace() for char in bare)
+    wrong = not bare or any(char in "/@[]" or char.isspace() for char in bare)
     if bare == host and ":" in host:
         wrong = True
-    if wrong or not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) < 65536:
+    number = port.isascii() and port.isdigit() and len(port) < 6
+    if wrong or not number or not 0 < int(port) < 65536:
         # An entry with a login in it is not shown: that would be a password in a log.
         shown = "an entry of it" if "@" in text else repr(entry)
         raise ConfigurationError(
@@ -277,7 +278,9 @@ def heartbeats(offered: int, answer: str) -> tuple[float, float]:
         answer: header ``heart-beat`` of CONNECTED (STOMP 1.2, "Heart-beating").
     """
     sends, _, wants = answer.replace(" ", "").partition(",")
-    if not (sends.isdigit() and wants.isdigit() and len(sends) < 10 and len(wants) < 10):
+    # Of other scripts, isdigit() is true of what int() does not take.
+    numbers = answer.isascii() and sends.isdigit() and wants.isdigit()
+    if not (numbers and len(sends) < 10 and len(wants) < 10):
         return 0.0, 0.0
     out = max(offered, int(wants)) if offered and int(wants) else 0
     back = max(offered, int(sends)) if offered and int(sends) else 0

@@ -31,7 +31,7 @@ def test_brokers(text: str, brokers: tuple[rules.Broker, ...]) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", ":1", "a:", "a:b", "a:0", "a:65536", "a:99999999999", "::1:5", "a b:1", "stomp://a:1",
-     "a/b:1", "me@a:1", "a:1,"],
+     "a/b:1", "me@a:1", "a:1,", "[a:1", "a]:1", "a:0061613", "a:\u0661"],
 )  # fmt: skip
 def test_malformed_brokers(text: str) -> None:
     """What is not host and port is an error that names the option."""
@@ -118,6 +118,7 @@ def test_subscriptions_do_not_overlap() -> None:
         ({"destination": "/topic/org.a", "topic": "org.forged"}, RABBIT, "org.a"),
         ({"destination": "/topic/x", "topic": "/topic/x"}, RABBIT, "/topic/x"),
         ({"topic": "org.a"}, RABBIT, "org.a"),
+        ({"destination": "/topic/", "topic": "org.a"}, RABBIT, "org.a"),
         ({}, RABBIT, ""),
     ],
 )
@@ -164,6 +165,11 @@ def test_backoff_has_jitter() -> None:
         (10000, "nonsense", (0.0, 0.0)),
         (10000, "", (0.0, 0.0)),
         (10000, "-1,99999999999999", (0.0, 0.0)),
+        (10000, "5000,-1", (0.0, 0.0)),
+        (10000, "9999999999,1", (0.0, 0.0)),
+        (10000, "1,9999999999", (0.0, 0.0)),
+        (10000, "\u00b2,\u00b2", (0.0, 0.0)),
+        (10000, "\u0665,1", (0.0, 0.0)),
     ],
 )
 def test_heartbeats(offered: int, answer: str, expected: tuple[float, float]) -> None:
