@@ -114,7 +114,7 @@ def measured(tests: list[str]) -> Baseline:
 def _measure(tests: list[str], output: Path, folder: str) -> int:
     import coverage
 
-    recorder = _Recorder(coverage.Coverage(data_file=None, include=["fedmsg/*"], messages=False))
+    recorder = _Recorder(coverage.Coverage(data_file=None, config_file=False, include=["fedmsg/*"]))
     recorder.coverage.start()
     code = pytest.main([*_ARGUMENTS, f"--basetemp={folder}/tests", *tests], [recorder])
     recorder.coverage.stop()
