@@ -128,7 +128,7 @@ def test_bad_answer(pki, server, remote, page, caplog):
     for _ in range(5):
         assert crypto.check(signed_with(pki.leaf), **remote).reason == v.CA_UNAVAILABLE
     assert server.asked.count("/crl.pem") == 1
-    assert "no message can be validated" in caplog.text
+    assert caplog.text.count("no message can be validated") == 1
 
 
 def test_large_answer_is_not_read_to_its_end(server, remote, monkeypatch, eventually):
@@ -208,6 +208,21 @@ def test_default_location(pki, given, caplog):
     for _ in range(3):
         assert crypto.validate(signed_with(pki.leaf), **config)
     assert caplog.text.count("'ca_cert_location' is not set") == 1
+
+
+def test_no_location_at_all(pki, caplog):
+    """The CA is looked for in the default of ssldir."""
+    assert not crypto.validate(signed_with(pki.leaf))
+    assert "'ca_cert_location' is not set: using /etc/pki/fedmsg/ca.crt" in caplog.text
+
+
+def test_each_configuration_has_its_list(pki):
+    """One without a list, or with another one, does not lend it to the next."""
+    given = signed_with(pki.leaf)
+    revoking = pki.write("other.pem", pki.ca.crl(pki.leaf.certificate))
+    places = (None, revoking, pki.config["crl_location"], revoking)
+    found = [crypto.validate(given, **{**pki.config, "crl_location": each}) for each in places]
+    assert found == [True, False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,12 @@ def test_forged_field(signed, pki, changes):
     assert reason({**signed, **changes}, pki.config) == v.SIGNATURE_MISMATCH
 
 
+@pytest.mark.parametrize("value", [object(), 5j, {1: 1, "1": 1}])
+def test_a_callers_object_that_is_no_json(signed, pki, value):
+    """Nobody can have signed it; that is no error of the caller."""
+    assert reason({**signed, "msg": value}, pki.config) == v.SIGNATURE_MISMATCH
+
+
 def test_signature_of_another_message(signed, pki):
     """A signature that is good, for something else."""
     other = crypto.sign(message(i=2), **pki.config)
