@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Name, NameAttribute
 from cryptography.x509.oid import NameOID
 from pki import Authority, Pki, certificate, message, name, pem, rsa_key, signed_with
@@ -58,6 +59,12 @@ def test_signer_of_a_forgery_is_not_told(pki: Pki) -> None:
         serial=revoked.certificate.serial_number,
     )  # fmt: skip
     body = signed_with(revoked, text=pem(forged))
+    assert crypto.check(body, **pki.config) == v.rejected(v.CERTIFICATE_NOT_TRUSTED)
+    # One that names the CA's key, too, is looked up in the list before its signature is checked.
+    der = revoked.certificate.public_bytes(Encoding.DER)
+    renamed = base64.encodebytes(der.replace(b"gone", b"root")).decode()
+    text = f"-----BEGIN CERTIFICATE-----\n{renamed}-----END CERTIFICATE-----\n"
+    body = signed_with(revoked, text=text)
     assert crypto.check(body, **pki.config) == v.rejected(v.CERTIFICATE_NOT_TRUSTED)
     own = signed_with(revoked)
     assert crypto.check(own, **pki.config) == v.rejected(v.CERTIFICATE_REVOKED, "gone")
