@@ -262,6 +262,17 @@ def test_memo_of_1_1_7():
         assert set(memo) == {"/ca", ("/ca", "/crl"), "/old"}
 
 
+def test_what_is_put_into_the_memo_counts_at_once(pki):
+    """An application's tests put a CA of theirs there; or take it out."""
+    other = Authority("other ca", "Other CA")
+    given = signed_with(other.issue())
+    assert crypto.validate(signed_with(pki.leaf), **pki.config)
+    row = (pki.config["ca_cert_location"], pki.config["crl_location"])
+    with mock.patch.dict(utils._cached_certificates, {row: (other.pem, None)}):
+        assert crypto.validate(given, **pki.config)
+    assert not crypto.validate(given, **pki.config)
+
+
 @pytest.mark.parametrize(
     ("given", "fixed"),
     [

@@ -170,6 +170,21 @@ def test_another_configuration_takes_nothing_away(
     assert crypto.check(signed, **config).valid
 
 
+def test_what_is_being_loaded_is_not_there_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another configuration with the same CA, while it is loaded for the first time, has no CA."""
+    errors = []
+
+    def fetch(url: str) -> bytes:
+        with pytest.raises(OSError, match="tried again after a minute") as caught:
+            utils.load_certificates(CA, f"{CRL}2")
+        errors.append(caught.value)
+        return b"text"
+
+    monkeypatch.setattr(utils, "_download", fetch)
+    assert utils.load_certificates(CA) == ("text", None)
+    assert len(errors) == 1
+
+
 def test_download_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slowly a server sends."""
     over = threading.Event()
