@@ -170,6 +170,17 @@ def test_another_configuration_takes_nothing_away(
     assert crypto.check(signed, **config).valid
 
 
+@pytest.mark.parametrize(("text", "shown"), [("down", "down"), ("", "OSError")])
+def test_why_there_is_still_no_ca(server: dict[str, Any], text: str, shown: str) -> None:
+    """The reason of the first failure is told until the download is tried again."""
+    server[CA] = OSError(text)
+    with pytest.raises(OSError, match=f"^{text}$"):
+        utils.load_certificates(CA)
+    server[CA] = b"text"
+    with pytest.raises(OSError, match=rf"^{CA}: {shown} \(tried again after a minute\)$"):
+        utils.load_certificates(CA)
+
+
 def test_what_is_being_loaded_is_not_there_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another configuration with the same CA, while it is loaded for the first time, has no CA."""
     errors = []
