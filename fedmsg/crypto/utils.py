@@ -48,15 +48,13 @@ class _Source:
     Attributes:
         text: its content; None before the first success.
         mark: of a file, what changes when its content does.
-        loaded: when the content was loaded or found unchanged (``elapsed``).
-        tried: when loading was last tried; None if never.
+        tried: when loading was last tried (``elapsed``); None if never.
         error: why the last try failed, or an empty text.
     """
 
     def __init__(self) -> None:
         self.text: str | None = None
         self.mark: Any = None
-        self.loaded = 0.0
         self.tried: float | None = None
         self.error = ""
         self.reports = RateLimit()
@@ -183,7 +181,7 @@ def _content(location: str, expiry: float, forced: bool) -> str:
             raise OSError(f"{location}: {source.error} (tried again after a minute)")
         due = (source.text is None or forced) and not recent
         # A short expiry is obeyed, too; a server that fails is not asked more often than that.
-        due = due or bool(expiry) and min(moment - source.loaded, ago) >= expiry
+        due = due or bool(expiry) and ago >= expiry
     else:
         due = source.text is None or mark is None or mark != source.mark
     if not due:
@@ -200,7 +198,7 @@ def _content(location: str, expiry: float, forced: bool) -> str:
                 "%s cannot be loaded again, its old content is used: %s", location, source.error
             )
     else:
-        source.mark, source.loaded, source.error = mark, moment, ""
+        source.mark, source.error = mark, ""
     return source.text
 
 

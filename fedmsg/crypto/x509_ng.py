@@ -238,12 +238,12 @@ def _leaf(certificate: str, config: Mapping[str, Any]) -> Leaf:
         expiries = _expiries(config)
     moment = utils.now()
     known_ca, known_crl, row, trust = _latest
-    if ca != known_ca or crl != known_crl or expiries or not utils.is_current(row):
+    if ca != known_ca or crl != known_crl or not utils.is_current(row):
         trust = _loaded(ca, crl, expiries)
     leaf = _UNAVAILABLE if trust is None else trust.leaf(certificate, moment)
     if leaf.reason and leaf.reason in _CURABLE:
         again = _loaded(ca, crl, {**expiries, "invalidate_cache": True})
-        if again is not trust or again is None:
+        if again is not trust:
             trust = again
             leaf = _UNAVAILABLE if trust is None else trust.leaf(certificate, moment)
     if trust is not None and moment >= trust.warn_from:

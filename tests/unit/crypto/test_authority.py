@@ -98,6 +98,16 @@ def test_keys_are_private(made):
     assert {modes[name] for name in modes if not name.endswith(".key")} == {0o644}
 
 
+def test_a_power_cut_leaves_one_list_or_the_other(folder, monkeypatch):
+    """The new revocation list is on the disk before it takes the place of the old one."""
+    steps = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (steps.append("fsync"), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (steps.append("replace"), replace(*paths)))
+    authority.revoke(folder, ["a"])
+    assert steps == ["fsync", "replace"]
+
+
 def test_keys_are_private_from_the_first_byte(folder, monkeypatch):
     """A key's file is made with its mode; it is not readable in between."""
     seen = {}

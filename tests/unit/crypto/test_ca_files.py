@@ -128,14 +128,14 @@ def test_bad_answer(pki, server, remote, page, caplog):
     for _ in range(5):
         assert crypto.check(signed_with(pki.leaf), **remote).reason == v.CA_UNAVAILABLE
     assert server.asked.count("/crl.pem") == 1
-    assert "no message can be validated" in caplog.text
+    assert caplog.text.count("no message can be validated") == 1
 
 
 def test_large_answer_is_not_read_to_its_end(server, remote, monkeypatch, eventually):
-    """A server cannot fill our memory."""
-    monkeypatch.setattr(utils, "_MOST_BYTES", 1000)
+    """A server cannot fill our memory; what was cut, even where a piece ends, is not used."""
+    monkeypatch.setattr(utils, "_MOST_BYTES", 4096)
     server.pages["/ca.crt"] = "x" * 50_000_000
-    with pytest.raises(ValueError, match="larger than 1000 bytes"):
+    with pytest.raises(ValueError, match="larger than 4096 bytes"):
         utils.load_certificates(remote["ca_cert_location"])
     eventually(lambda: server.cut == 1, "the end of the connection")
 
@@ -210,6 +210,21 @@ def test_default_location(pki, given, caplog):
     assert caplog.text.count("'ca_cert_location' is not set") == 1
 
 
+def test_no_location_at_all(pki, caplog):
+    """The CA is looked for in the default of ssldir."""
+    assert not crypto.validate(signed_with(pki.leaf))
+    assert "'ca_cert_location' is not set: using /etc/pki/fedmsg/ca.crt" in caplog.text
+
+
+def test_each_configuration_has_its_list(pki):
+    """One without a list, or with another one, does not lend it to the next."""
+    given = signed_with(pki.leaf)
+    revoking = pki.write("other.pem", pki.ca.crl(pki.leaf.certificate))
+    places = (None, revoking, pki.config["crl_location"], revoking)
+    found = [crypto.validate(given, **{**pki.config, "crl_location": each}) for each in places]
+    assert found == [True, False, True, False]
+
+
 @pytest.mark.parametrize(
     ("pairs", "valid"),
     [
@@ -245,6 +260,17 @@ def test_memo_of_1_1_7():
             assert utils.load_certificates("/old", invalidate_cache=True) == ("/OLD", None)
         assert [call.args[0] for call in load.call_args_list] == ["/ca", "/ca", "/crl", "/old"]
         assert set(memo) == {"/ca", ("/ca", "/crl"), "/old"}
+
+
+def test_what_is_put_into_the_memo_counts_at_once(pki):
+    """An application's tests put a CA of theirs there; or take it out."""
+    other = Authority("other ca", "Other CA")
+    given = signed_with(other.issue())
+    assert crypto.validate(signed_with(pki.leaf), **pki.config)
+    row = (pki.config["ca_cert_location"], pki.config["crl_location"])
+    with mock.patch.dict(utils._cached_certificates, {row: (other.pem, None)}):
+        assert crypto.validate(given, **pki.config)
+    assert not crypto.validate(given, **pki.config)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pki import Pki, message
 from fedmsg import crypto
 from fedmsg.exceptions import MissingDependency
 
+CHOICES = ["_implementation", "_validate_implementations"]
 POLICY = {"routing_policy": {"org.test.a": ["A" * 40]}}
 
 
@@ -63,13 +64,30 @@ def test_a_rejection_is_logged_whoever_asks(pki: Pki, caplog: pytest.LogCaptureF
     assert not [record for record in caplog.records if "rejected" in record.getMessage()]
 
 
-def test_tests_of_applications_may_forget_either_choice(pki: Pki) -> None:
-    """They set the modules in use to None, one or both."""
+def test_an_explicit_choice_holds_whatever_was_asked_before(pki: Pki) -> None:
+    """For each call that names no backend; without it one call decides nothing for the next."""
+    config = {name: each for name, each in pki.config.items() if "backend" not in name}
+    assert not crypto.validate(message(), crypto_backend="gpg", **config)
+    signed = crypto.sign(message(), **pki.config)
+    assert crypto.validate(signed, **config)
+    crypto.init(crypto_backend="gpg")
+    assert [crypto.validate(signed, **config) for _ in range(3)] == [False] * 3
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("names", [CHOICES[:1], CHOICES[1:], CHOICES])
+def test_tests_of_applications_may_forget_either_choice(
+    pki: Pki, names: list[str], explicit: bool
+) -> None:
+    """They set the modules in use to None, one or both; the next call chooses again."""
     signed = crypto.sign(message(), **pki.config)
     config = {name: each for name, each in pki.config.items() if "backend" not in name}
-    for names in (["_implementation"], ["_validate_implementations"]):
+    if explicit:
         crypto.init(crypto_backend="x509", crypto_validate_backends=["x509"])
-        with pytest.MonkeyPatch.context() as patch:
-            for name in names:
-                patch.setattr(crypto, name, None)
-            assert crypto.validate(signed, **config)
+    else:
+        assert crypto.validate(signed, **config)
+    for name in names:
+        setattr(crypto, name, None)
+    assert crypto.validate(signed, **config)
+    assert crypto._implementation is crypto.x509
+    assert crypto._validate_implementations == [crypto.x509]

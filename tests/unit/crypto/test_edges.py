@@ -61,6 +61,7 @@ def test_the_key_to_sign_with_is_of_rsa(pki: Pki) -> None:
     """Of 1024 bits or more: those are deployed."""
     pki.install(pki.ca.issue(key=rsa_key("short", 1024)))
     assert crypto.validate(crypto.sign(message(), **pki.config), **pki.config)
-    pki.install(pki.ca.issue(key=other_key("ec")), "curve")
-    with pytest.raises(ConfigurationError, match="is no RSA key of 1024 bits or more"):
-        crypto.sign(message(), **{**pki.config, "certname": "curve"})
+    for kind in ("ec", "dsa"):
+        pki.install(pki.ca.issue(key=other_key(kind)), kind)
+        with pytest.raises(ConfigurationError, match="is no RSA key of 1024 bits or more"):
+            crypto.sign(message(), **{**pki.config, "certname": kind})

@@ -103,6 +103,13 @@ def test_line_that_is_not_understood(line):
     assert judge(*GOOD[:2], line).reason == verdict.GPG_FAILED
 
 
+@pytest.mark.parametrize("output", [b"", b"\n", b"[GNUPG:]", b"[GNUPG:] ", b"gpg: error\n"])
+def test_output_that_was_cut(output):
+    """Whatever there is of it, nothing is valid and nothing raises."""
+    found = _gpg.judge(_gpg.Result(0, output, b""))
+    assert found == verdict.rejected(verdict.GPG_FAILED)
+
+
 @pytest.mark.parametrize("separator", ["\u2028", "\x85", "\v", "\r", "\f", " "])
 def test_user_id_cannot_add_a_line(separator):
     """What separates lines in Unicode does not in gpg's output: names may hold it."""

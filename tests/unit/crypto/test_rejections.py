@@ -10,6 +10,7 @@ from pki import Authority, Identity, certificate, message, name, other_key, rsa_
 
 from fedmsg import crypto
 from fedmsg.crypto import verdict as v
+from fedmsg.exceptions import ConfigurationError
 
 
 def reason(given, config):
@@ -38,6 +39,12 @@ def signed(pki):
 def test_forged_field(signed, pki, changes):
     """A changed or an added field."""
     assert reason({**signed, **changes}, pki.config) == v.SIGNATURE_MISMATCH
+
+
+@pytest.mark.parametrize("value", [object(), 5j, {1: 1, "1": 1}])
+def test_a_callers_object_that_is_no_json(signed, pki, value):
+    """Nobody can have signed it; that is no error of the caller."""
+    assert reason({**signed, "msg": value}, pki.config) == v.SIGNATURE_MISMATCH
 
 
 def test_signature_of_another_message(signed, pki):
@@ -123,7 +130,7 @@ def test_certificate_of_the_ca(pki, settings, expected):
 
 
 def test_rsa_key_of_512_bits(pki, tmp_path, openssl):
-    """It can be factored at home; OpenSSL's store does not mind."""
+    """It can be factored at home; OpenSSL's store does not mind.  Nobody signs with it either."""
     path = tmp_path / "short.key"
     openssl("genrsa", "-out", path, "512")
     openssl("req", "-new", "-key", path, "-subj", "/CN=short", "-out", tmp_path / "short.csr")
@@ -133,6 +140,9 @@ def test_rsa_key_of_512_bits(pki, tmp_path, openssl):
             "-out", tmp_path / "short.crt")  # fmt: skip
     text = (tmp_path / "short.crt").read_text()
     assert reason(signed_with(pki.leaf, text), pki.config) == v.KEY_TOO_SHORT
+    pki.write("leaf.key", path.read_bytes())
+    with pytest.raises(ConfigurationError, match="is no RSA key of 1024 bits or more"):
+        crypto.sign(message(), **pki.config)
 
 
 def test_other_ca_of_the_same_name(pki):

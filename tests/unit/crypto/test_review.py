@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import threading
 import time
+import warnings
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Name, NameAttribute
+from cryptography.x509.oid import NameOID
 from pki import Authority, Pki, certificate, message, name, pem, rsa_key, signed_with
 
 from fedmsg import crypto
@@ -56,6 +60,12 @@ def test_signer_of_a_forgery_is_not_told(pki: Pki) -> None:
     )  # fmt: skip
     body = signed_with(revoked, text=pem(forged))
     assert crypto.check(body, **pki.config) == v.rejected(v.CERTIFICATE_NOT_TRUSTED)
+    # One that names the CA's key, too, is looked up in the list before its signature is checked.
+    der = revoked.certificate.public_bytes(Encoding.DER)
+    renamed = base64.encodebytes(der.replace(b"gone", b"root")).decode()
+    text = f"-----BEGIN CERTIFICATE-----\n{renamed}-----END CERTIFICATE-----\n"
+    body = signed_with(revoked, text=text)
+    assert crypto.check(body, **pki.config) == v.rejected(v.CERTIFICATE_NOT_TRUSTED)
     own = signed_with(revoked)
     assert crypto.check(own, **pki.config) == v.rejected(v.CERTIFICATE_REVOKED, "gone")
 
@@ -69,6 +79,16 @@ def test_topics_are_not_remembered_whole(pki: Pki, caplog: pytest.LogCaptureFixt
     assert max(map(len, caplog.messages)) < 1000
 
 
+def test_a_long_name_is_not_logged_whole(pki: Pki, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a signer whose message was changed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Attribute's length must be", UserWarning)
+        subject = Name([NameAttribute(NameOID.COMMON_NAME, "n" * 5000, _validate=False)])
+        signed = signed_with(pki.ca.issue(subject=subject))
+        assert not crypto.validate({**signed, "i": 99}, **pki.config)
+    assert [len(text) < 1000 for text in caplog.messages if "signature mismatch" in text] == [True]
+
+
 @pytest.mark.parametrize("signers", [None, "leaf", {"leaf": 1}, 5])
 def test_listed_topic_without_a_list_admits_nobody(pki: Pki, signers: Any) -> None:
     """A policy that makes no sense is not one that allows everything."""
@@ -78,12 +98,15 @@ def test_listed_topic_without_a_list_admits_nobody(pki: Pki, signers: Any) -> No
 
 
 @pytest.mark.parametrize("location", [5, ["a"], b"x", ""])
-def test_location_of_another_type(pki: Pki, location: Any) -> None:
-    """Nothing is valid, and nothing raises."""
+def test_location_of_another_type(
+    pki: Pki, location: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is valid, and nothing raises; the log says which setting it is."""
     signed = crypto.sign(message(), **pki.config)
     for key in ("ca_cert_location", "crl_location"):
         verdict = crypto.check(signed, **{**pki.config, key: location})
         assert verdict.reason == v.CA_UNAVAILABLE
+    assert f"'ca_cert_location' is {location!r}" in caplog.text
 
 
 def test_damaged_ca(pki: Pki) -> None:
@@ -147,6 +170,32 @@ def test_another_configuration_takes_nothing_away(
     assert crypto.check(signed, **config).valid
 
 
+@pytest.mark.parametrize(("text", "shown"), [("down", "down"), ("", "OSError")])
+def test_why_there_is_still_no_ca(server: dict[str, Any], text: str, shown: str) -> None:
+    """The reason of the first failure is told until the download is tried again."""
+    server[CA] = OSError(text)
+    with pytest.raises(OSError, match=f"^{text}$"):
+        utils.load_certificates(CA)
+    server[CA] = b"text"
+    with pytest.raises(OSError, match=rf"^{CA}: {shown} \(tried again after a minute\)$"):
+        utils.load_certificates(CA)
+
+
+def test_what_is_being_loaded_is_not_there_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another configuration with the same CA, while it is loaded for the first time, has no CA."""
+    errors = []
+
+    def fetch(url: str) -> bytes:
+        with pytest.raises(OSError, match="tried again after a minute") as caught:
+            utils.load_certificates(CA, f"{CRL}2")
+        errors.append(caught.value)
+        return b"text"
+
+    monkeypatch.setattr(utils, "_download", fetch)
+    assert utils.load_certificates(CA) == ("text", None)
+    assert len(errors) == 1
+
+
 def test_download_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slowly a server sends."""
     over = threading.Event()
@@ -159,23 +208,26 @@ def test_download_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.monotonic() - began < 15
 
 
-def test_locks_are_free_in_a_child() -> None:
+def test_locks_are_free_in_a_child(pki: Pki) -> None:
     """Whatever another thread was doing when the process forked."""
     from parts import run_script
 
     text = run_script(
         """
-        import os, sys, warnings
+        import os, pathlib, sys, warnings
         warnings.filterwarnings("ignore", "This process", DeprecationWarning)
         from fedmsg import crypto
-        from fedmsg.crypto import _cache
+        from fedmsg.crypto import _cache, _trust, x509_ng
         cache = _cache.Cache(1)
-        with cache._lock, crypto._counts._lock:
+        ca = pathlib.Path(sys.argv[1]).read_text()
+        trust = _trust.Trust(x509_ng.libraries(), ca, None)
+        owners = cache, crypto._counts, trust
+        with cache._lock, crypto._counts._lock, trust._lock:
             pid = os.fork()
             if not pid:
-                free = not cache._lock.locked() and not crypto._counts._lock.locked()
-                os._exit(0 if free else 1)
+                os._exit(sum(owner._lock.locked() for owner in owners))
         print(os.waitpid(pid, 0)[1])
-        """
+        """,
+        pki.config["ca_cert_location"],
     )
     assert text == "0\n"

@@ -45,6 +45,23 @@ def test_a_clock_that_goes_back(pki, clock):
     assert reason(given, pki.config) == v.CRL_NOT_YET_VALID
 
 
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [("leaf", v.CERTIFICATE_NOT_YET_VALID), ("ca", v.CA_NOT_YET_VALID),
+     ("crl", v.CRL_NOT_YET_VALID)],
+)  # fmt: skip
+def test_a_remembered_verdict_does_not_hold_before_the_youngest(pki, clock, what, expected):
+    """Leaf, CA and list each have a beginning; a clock that goes back may be before it."""
+    since = {"leaf": -9, "ca": -9, "crl": -9, what: -3}
+    pki.ca = Authority(since=since["ca"])
+    pki.write("ca.crt", pki.ca.pem)
+    pki.write("crl.pem", pki.ca.crl(since=since["crl"]))
+    given = signed_with(pki.ca.issue(since=since["leaf"]))
+    assert reason(given, pki.config) == ""
+    clock.fixed = days(-5).timestamp()
+    assert reason(given, pki.config) == expected
+
+
 def test_a_rejection_is_reconsidered(pki, clock):
     """A certificate that was not yet valid is accepted when it is."""
     given = signed_with(pki.ca.issue(since=0.01))
