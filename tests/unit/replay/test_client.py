@@ -217,3 +217,23 @@ def test_context_that_has_ended(address):
     finally:
         keeping.close()
         ending.join(20)
+
+
+def test_newest_of_a_service_that_fails(answering, address):
+    """That its store fails, or that it is away, is not taken for an answer."""
+    _, failing = answering([b"error: 'internal error'"])
+    with pytest.raises(ReplayUnavailable, match="the replay service of me failed"):
+        newest("me", failing)
+    away = settings(replay_endpoints={"me": address()}, replay_timeout=0.05)
+    with pytest.raises(ReplayUnavailable, match="did not answer"):
+        newest("me", away)
+
+
+def test_what_fits_a_window_is_asked_for_at_once(answering):
+    """Only of more than that is the store's last number asked for first."""
+    found = [b'{"seq_id":5000}']
+    service, config = answering(found, found, found)
+    for number in (WINDOW, WINDOW + 1):
+        assert ids(missing("me", 4999, 5000 + number, config)) == [5000]
+    ranges = [b'{"seq_id_range":[4999,%d]}' % end for end in (5000 + WINDOW, 5001)]
+    assert service.requests == [ranges[0], b'{"last":true}', ranges[1]]

@@ -194,3 +194,9 @@ def test_neighbouring_holes_are_one():
     assert holes.lowest == (1, 4)
     holes.forget(4)
     assert holes.lowest == (6, 7)
+
+
+def test_highest_number_is_forgotten_first(monkeypatch):
+    """So it is when it showed the gap; what of the gap comes late is delivered nevertheless."""
+    monkeypatch.setattr("fedmsg.replay.tracker.REMEMBERED", 2)
+    assert decisions(Tracker(4), 8, 5, 6, 7) == [GAP, DELIVER, DELIVER, DELIVER]
